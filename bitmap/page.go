@@ -253,12 +253,18 @@ func (p *Page) PrevPresent(off uint32) (uint32, bool) {
 	return uint32(max(prev, 0)), prev >= 0
 }
 
+// dense reports whether the page has so many runs that looking at all of its bits
+// is cheaper than searching for one run after the other.
+func (p *Page) dense() bool {
+	return p.bm != nil && p.bm.GetSizeInBytes() > pageBytes/8
+}
+
 // Runs yields the runs of offsets within [start, end) in order, cut to that
 // range. The page must not change meanwhile.
 func (p *Page) Runs(start, end uint32) iter.Seq[Run] {
 	return func(yield func(Run) bool) {
 		end := min(end, PageSize)
-		if p.bm != nil && end > start && end-start > PageSize/8 && p.bm.GetSizeInBytes() > pageBytes/8 {
+		if end > start && end-start > PageSize/8 && p.dense() {
 			var w words
 			p.bm.WriteDenseTo(w[:])
 			for s := w.next(start); s < end; {

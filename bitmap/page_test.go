@@ -3,6 +3,7 @@ package bitmap_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/cairn-feeds/cairn/bitmap"
@@ -63,14 +64,10 @@ func checkPage(t *rapid.T, p *bitmap.Page, m *pageModel) {
 		t.Fatalf("Empty %v, Full %v with %d offsets", p.Empty(), p.Full(), p.Count())
 	}
 	runs := m.runs(0, bitmap.PageSize)
-	if got := collect(p.Runs(0, bitmap.PageSize)); !equalRuns(got, runs) {
-		t.Fatalf("Runs\n%v, want\n%v", got, runs)
-	}
+	diffRuns(t, "Runs", p.Runs(0, bitmap.PageSize), runs)
 	for range 4 {
 		start, end := genOffset().Draw(t, "start"), genOffset().Draw(t, "end")
-		if got, want := collect(p.Runs(start, end)), m.runs(start, end); !equalRuns(got, want) {
-			t.Fatalf("Runs(%d, %d)\n%v, want\n%v", start, end, got, want)
-		}
+		diffRuns(t, fmt.Sprintf("Runs(%d, %d)", start, end), p.Runs(start, end), m.runs(start, end))
 		if got, want := p.CountRange(start, end), m.count(start, end); got != want {
 			t.Fatalf("CountRange(%d, %d) = %d, want %d", start, end, got, want)
 		}

@@ -263,7 +263,7 @@ func (s *Set) Add(start, end uint64) (added uint64) {
 		return 0
 	}
 	before := s.n
-	s.eachPage(start, end, s.addPart, func(first, end uint64) {
+	eachPage(start, end, s.addPart, func(first, end uint64) {
 		s.replace(first, end, chunk{first: first, end: end})
 	})
 	return s.n - before
@@ -275,7 +275,7 @@ func (s *Set) Remove(start, end uint64) (removed uint64) {
 		return 0
 	}
 	before := s.n
-	s.eachPage(start, end, s.removePart, func(first, end uint64) {
+	eachPage(start, end, s.removePart, func(first, end uint64) {
 		s.replace(first, end)
 	})
 	return before - s.n
@@ -283,7 +283,7 @@ func (s *Set) Remove(start, end uint64) (removed uint64) {
 
 // eachPage cuts the blocks [start, end), not empty, into parts of a page at the
 // ends and whole pages between them.
-func (s *Set) eachPage(start, end uint64, part func(number uint64, from, to uint32), whole func(first, end uint64)) {
+func eachPage(start, end uint64, part func(number uint64, from, to uint32), whole func(first, end uint64)) {
 	first, from := pageOf(start)
 	last, to := pageOf(end)
 	if first == last {

@@ -10,9 +10,19 @@ import (
 	"pgregory.net/rapid"
 )
 
-func collect(seq iter.Seq[bitmap.Run]) []bitmap.Run { return slices.Collect(seq) }
-
-func equalRuns(a, b []bitmap.Run) bool { return slices.Equal(a, b) }
+// diffRuns fails with the first run that is not as wanted.
+func diffRuns(t rapid.TB, what string, got iter.Seq[bitmap.Run], want []bitmap.Run) {
+	i := 0
+	for r := range got {
+		if i >= len(want) || r != want[i] {
+			t.Fatalf("%s: run %d is %v, want %v", what, i, r, want[min(i, len(want)):min(i+1, len(want))])
+		}
+		i++
+	}
+	if i != len(want) {
+		t.Fatalf("%s: %d runs, want %d, the next being %v", what, i, len(want), want[i])
+	}
+}
 
 // setModel is a set as a sorted list of disjoint runs that do not touch.
 type setModel []bitmap.Run
@@ -91,9 +101,7 @@ func genRun() *rapid.Generator[bitmap.Run] {
 }
 
 func checkSet(t *rapid.T, s *bitmap.Set, m setModel) {
-	if got := collect(s.Runs(0, math.MaxUint64)); !slices.Equal(got, m) {
-		t.Fatalf("Runs\n%v, want\n%v", got, m)
-	}
+	diffRuns(t, "Runs", s.Runs(0, math.MaxUint64), m)
 	if s.Len() != m.count() {
 		t.Fatalf("Len %d, want %d", s.Len(), m.count())
 	}
@@ -111,9 +119,7 @@ func checkSet(t *rapid.T, s *bitmap.Set, m setModel) {
 	for range 3 {
 		r := genRun().Draw(t, "range")
 		want := m.within(r.Start, r.End)
-		if got := collect(s.Runs(r.Start, r.End)); !slices.Equal(got, want) {
-			t.Fatalf("Runs(%v)\n%v, want\n%v", r, got, want)
-		}
+		diffRuns(t, "Runs "+r.String(), s.Runs(r.Start, r.End), want)
 		if got := s.Count(r.Start, r.End); got != want.count() {
 			t.Fatalf("Count(%v) = %d, want %d", r, got, want.count())
 		}
@@ -208,4 +214,24 @@ func TestSetModel(t *testing.T) {
 			},
 		})
 	})
+}
+
+// cutBits yields the runs of a set with cuts at multiples of at.
+type cutBits struct {
+	s  *bitmap.Set
+	at uint64
+}
+
+func (c cutBits) Runs(start, end uint64) iter.Seq[bitmap.Run] {
+	return func(yield func(bitmap.Run) bool) {
+		for r := range c.s.Runs(start, end) {
+			for r.Start < r.End {
+				to := min(r.End, (r.Start/c.at+1)*c.at)
+				if !yield(bitmap.Run{Start: r.Start, End: to}) {
+					return
+				}
+				r.Start = to
+			}
+		}
+	}
 }
