@@ -125,7 +125,7 @@ func (r *report) end(p *pkg, e event, outcome parity.Outcome) {
 		r.passed++
 	case parity.Skipped:
 		r.skipped++
-	case parity.Failed:
+	default:
 		r.failed++
 	}
 }
