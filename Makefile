@@ -11,7 +11,7 @@ export CGO_ENABLED = 0
 
 PACKAGES  = ./...
 DEVTOOL   = $(GO) tool -modfile=tools/dev.mod
-REPORT    = $(GO) run ./tools/internal/testreport -parity docs/parity.md
+REPORT    = $(GO) run ./tools/internal/testreport -parity docs/parity.md --
 PEERS     = hc9 hc1 hs2 hs4 node6
 PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 

@@ -1,7 +1,7 @@
 // Command testreport runs "go test -json" and prints what a person wants to read of it: a line per package, the output of
 // what failed, why tests were skipped, the state of the parity table, and the counts.
 //
-//	go run ./tools/internal/testreport [-parity FILE] [arguments of go test]
+//	go run ./tools/internal/testreport [-parity FILE] -- [arguments of go test]
 //
 // It exits with 1 when a test failed, when go test did, or when the parity table promises what the run did not show.
 package main
