@@ -5,12 +5,12 @@
 // process for the length of a test:
 //
 //	p := peers.Start(t, peers.Hypercore9)
-//	open, err := p.Call(ctx, "open", peers.Args{"id": "a"})
+//	p.Do(t, "open", peers.Args{"id": "a"})
+//	p.Do(t, "append", peers.Args{"id": "a", "blocks": []string{peers.Hex(block)}})
+//	port := p.Do(t, "listen", peers.Args{"feeds": []string{"a"}}).Int("port")
+//	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 //	...
-//	listen, err := p.Call(ctx, "listen", peers.Args{"feeds": []string{"a"}})
-//	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", listen.Int("port")))
-//	...
-//	_, err = p.Event(ctx, "stream-end", peers.Args{"s": 1})
+//	p.Await(t, "stream-end", peers.Args{"s": 1})
 //
 // # Installing
 //

@@ -219,6 +219,26 @@ func (p *Peer) Event(ctx context.Context, name string, where Args) (Message, err
 	}
 }
 
+// Do is Call for a command that must succeed: an error ends the test. Like t.Fatal, it is for the test's own goroutine.
+func (p *Peer) Do(t testing.TB, command string, args Args) Message {
+	t.Helper()
+	m, err := p.Call(t.Context(), command, args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// Await is Event for an event that must come: an error ends the test. Like t.Fatal, it is for the test's own goroutine.
+func (p *Peer) Await(t testing.TB, name string, where Args) Message {
+	t.Helper()
+	m, err := p.Event(t.Context(), name, where)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
 // read hands out the lines of the driver until it closes its output.
 func (p *Peer) read(output io.Reader) {
 	defer close(p.done)

@@ -41,31 +41,22 @@ func startTest(t *testing.T) *Peer {
 	return p
 }
 
-func call(t *testing.T, p *Peer, command string, args Args) Message {
-	t.Helper()
-	m, err := p.Call(t.Context(), command, args)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
 func TestCall(t *testing.T) {
 	p := startTest(t)
-	if got := call(t, p, "echo", Args{"value": "é\u2028<&"}).Text("value"); got != "é\u2028<&" {
+	if got := p.Do(t, "echo", Args{"value": "é\u2028<&"}).Text("value"); got != "é\u2028<&" {
 		t.Errorf("echo gave %q", got)
 	}
-	if got := call(t, p, "echo", Args{"value": nil}); got.Has("value") || got.Bytes("value") != nil {
+	if got := p.Do(t, "echo", Args{"value": nil}); got.Has("value") || got.Bytes("value") != nil {
 		t.Errorf("null came back as %s", got)
 	}
-	if got := call(t, p, "echo", Args{"value": ""}).Bytes("value"); got == nil || len(got) != 0 {
+	if got := p.Do(t, "echo", Args{"value": ""}).Bytes("value"); got == nil || len(got) != 0 {
 		t.Errorf("empty bytes came back as %v", got)
 	}
 	big := Pattern(7, 4<<20)
-	if got := call(t, p, "length", Args{"value": Hex(big)}).Int("length"); got != len(big) {
+	if got := p.Do(t, "length", Args{"value": Hex(big)}).Int("length"); got != len(big) {
 		t.Errorf("a command of %d bytes arrived with %d", len(big), got)
 	}
-	if got := call(t, p, "pattern", Args{"start": 7, "length": len(big)}).Bytes("value"); !bytes.Equal(got, big) {
+	if got := p.Do(t, "pattern", Args{"start": 7, "length": len(big)}).Bytes("value"); !bytes.Equal(got, big) {
 		t.Error("the two ends make different patterns")
 	}
 }
@@ -83,7 +74,7 @@ func TestCallError(t *testing.T) {
 	if _, err := p.Call(t.Context(), "echo", Args{"value": func() {}}); err == nil {
 		t.Error("a function went through JSON")
 	}
-	call(t, p, "echo", Args{"value": 1})
+	p.Do(t, "echo", Args{"value": 1})
 }
 
 func TestCallsOverlap(t *testing.T) {
@@ -109,7 +100,7 @@ func TestCallDeadline(t *testing.T) {
 		t.Errorf("a late answer gave %v", err)
 	}
 	// The late answer is nobody's: the next one is for the next call.
-	if got := call(t, p, "later", Args{"ms": 300}).Int("after"); got != 300 {
+	if got := p.Do(t, "later", Args{"ms": 300}).Int("after"); got != 300 {
 		t.Errorf("got the answer of another call: %d", got)
 	}
 }
@@ -121,7 +112,7 @@ func TestEvents(t *testing.T) {
 		events = append(events, Args{"ev": "download", "id": "a", "index": i, "size": 10})
 	}
 	events = append(events, Args{"ev": "sync", "id": "b"}, Args{"ev": "sync", "id": "a", "list": []int{1, 2}})
-	call(t, p, "emit", Args{"events": events})
+	p.Do(t, "emit", Args{"events": events})
 
 	// Out of order by property, then the rest in order.
 	for _, where := range []Args{{"index": uint64(3)}, {"id": "a"}, {}, nil, {"index": 4, "id": "a"}} {
@@ -164,14 +155,14 @@ func TestEventsOverlap(t *testing.T) {
 		for w := range waiters {
 			events = append(events, Args{"ev": "tick", "waiter": (w * 5) % waiters, "round": i})
 		}
-		call(t, p, "emit", Args{"events": events})
+		p.Do(t, "emit", Args{"events": events})
 	}
 	wg.Wait()
 }
 
 func TestUncaught(t *testing.T) {
 	p := startTest(t)
-	call(t, p, "crash", nil)
+	p.Do(t, "crash", nil)
 	m, err := p.Event(t.Context(), "uncaught", nil)
 	if err != nil || m.Text("error") != "nobody caught this" {
 		t.Errorf("got %v, %v", m, err)
@@ -207,7 +198,7 @@ func TestGarbage(t *testing.T) {
 
 func TestStopKills(t *testing.T) {
 	p := startTest(t)
-	call(t, p, "hang", nil)
+	p.Do(t, "hang", nil)
 	if _, err := p.Event(t.Context(), "hanging", nil); err != nil {
 		t.Fatal(err)
 	}
