@@ -39,8 +39,9 @@ lint: ## golangci-lint: format, the layering, and what its configuration lists
 format: ## rewrite every file as lint wants it
 	$(DEVTOOL) golangci-lint fmt $(PACKAGES)
 
-vet: ## go vet here, and on a 32-bit and on a big-endian machine
+vet: ## go vet here, with the invariant checks, and on a 32-bit and on a big-endian machine
 	$(GO) vet $(PACKAGES)
+	$(GO) vet -tags invariants $(PACKAGES)
 	GOARCH=386 $(GO) vet $(PACKAGES)
 	GOARCH=s390x $(GO) vet $(PACKAGES)
 
