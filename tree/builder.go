@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math/bits"
 	"runtime"
-	"sync"
-	"sync/atomic"
 )
 
 // Builder computes the nodes that appended blocks add to a tree. It holds the
@@ -23,21 +21,21 @@ type Builder struct {
 // length beyond MaxLength one matching ErrOutOfBounds.
 func NewBuilder(length uint64, roots []Node) (*Builder, error) {
 	if length > MaxLength {
-		return nil, fmt.Errorf("tree: length %d: %w", length, ErrOutOfBounds)
+		return nil, fmt.Errorf("length %d: %w", length, ErrOutOfBounds)
 	}
 	var space [64]Index
 	want := AppendFullRoots(space[:0], length)
 	if len(roots) != len(want) {
-		return nil, fmt.Errorf("tree: length %d has %d roots, got %d: %w", length, len(want), len(roots), ErrMissingRoots)
+		return nil, fmt.Errorf("length %d has %d roots, got %d: %w", length, len(want), len(roots), ErrMissingRoots)
 	}
 	for i, root := range roots {
 		if root.Index != want[i] {
-			return nil, fmt.Errorf("tree: length %d has root %d, got %d: %w", length, want[i], root.Index, ErrMissingRoots)
+			return nil, fmt.Errorf("length %d has root %d, got %d: %w", length, want[i], root.Index, ErrMissingRoots)
 		}
 	}
 	sum, ok := byteLength(roots)
 	if !ok {
-		return nil, fmt.Errorf("tree: length %d: %w", length, ErrSize)
+		return nil, fmt.Errorf("length %d: %w", length, ErrSize)
 	}
 	return &Builder{
 		length:     length,
@@ -72,7 +70,11 @@ func (b *Builder) Append(dst []Node, blocks [][]byte) []Node {
 	end := b.length + uint64(len(blocks))
 	dst = grow(dst, int(nodesBefore(end)-nodesBefore(b.length)))
 	job := appendJob{start: b.length, end: end, blocks: blocks, nodes: dst[start:], roots: b.roots}
-	job.run()
+	if workers := job.workers(); workers > 1 {
+		job.hashParallel(workers)
+	} else {
+		job.hash(job.start, job.end, 0)
+	}
 	b.roots = job.endRoots(b.roots)
 	b.length = end
 	b.byteLength, _ = byteLength(b.roots)
@@ -95,57 +97,25 @@ func nodesBefore(length uint64) uint64 {
 	return 2*length - uint64(bits.OnesCount64(length))
 }
 
-// appendJob is one call of Append: blocks [start, end) and room for their nodes.
-//
-// The position of every node among nodes is known beforehand, so the blocks can be
-// split in chunks that are aligned to a power of two and hashed in any order; a
-// chunk computes its leaves and those parents that lie inside of it. What
-// remains are the few parents across chunks, from left to right.
+// appendJob is one call of Append: blocks [start, end) and room for their nodes,
+// in which the position of every node is known beforehand.
 type appendJob struct {
 	start, end uint64
 	blocks     [][]byte
 	nodes      []Node
 	roots      []Node // the full roots of start
-
-	chunkBits int           // a chunk is 2^chunkBits blocks
-	next      atomic.Uint64 // the next chunk that no worker has taken
 }
 
 // Below these a batch is hashed by the caller alone: starting a goroutine and
 // waiting for it costs as much as hashing some kilobytes (see BenchmarkAppend).
 const (
 	parallelBytes = 16 << 10
-	perNodeBytes  = 256 // what a node costs in addition, in bytes of hashing
+	perNodeBytes  = 256 // what a block costs in addition, in bytes of hashing
 )
-
-// chunksPerWorker is how finely work is cut, so that workers end at about the same time.
-const chunksPerWorker = 8
-
-func (j *appendJob) run() {
-	workers := j.workers()
-	if workers == 1 {
-		h := leafHashers.Get().(*leafHasher)
-		j.hashRange(h, j.start, j.end, 0)
-		leafHashers.Put(h)
-		return
-	}
-	j.chunkBits = max(0, bits.Len64((j.end-j.start)/uint64(workers*chunksPerWorker))-1)
-	j.next.Store(j.start >> j.chunkBits)
-	var wg sync.WaitGroup
-	for range workers - 1 {
-		wg.Go(j.hashChunks)
-	}
-	j.hashChunks()
-	wg.Wait()
-	j.joinChunks()
-}
 
 // workers returns how many goroutines are worth their start.
 func (j *appendJob) workers() int {
 	workers := min(runtime.GOMAXPROCS(0), len(j.blocks))
-	if workers <= 1 {
-		return 1
-	}
 	work := 0
 	for _, data := range j.blocks {
 		work += perNodeBytes + len(data)
@@ -156,50 +126,20 @@ func (j *appendJob) workers() int {
 	return max(1, work/parallelBytes)
 }
 
-// hashChunks takes chunks until there are none left.
-func (j *appendJob) hashChunks() {
+// hash computes the leaves of blocks [first, end) and the parents that they
+// complete, except those that reach to the left of floor.
+func (j *appendJob) hash(first, end, floor uint64) {
 	h := leafHashers.Get().(*leafHasher)
-	defer leafHashers.Put(h)
-	for {
-		chunk := j.next.Add(1) - 1
-		first := chunk << j.chunkBits
-		if first >= j.end {
-			return
-		}
-		j.hashRange(h, max(first, j.start), min(first+1<<j.chunkBits, j.end), max(first, j.start))
-	}
-}
-
-// hashRange computes the leaves of blocks [first, end) and the parents they
-// complete whose leftmost block is at or behind floor.
-func (j *appendJob) hashRange(h *leafHasher, first, end, floor uint64) {
 	for block := first; block < end; block++ {
 		data := j.blocks[block-j.start]
-		*j.node(0, block) = Node{Index: LeafIndex(block), Hash: h.leafHash(data), Size: uint64(len(data))}
+		*j.node(0, block) = Node{Index: LeafIndex(block), Hash: h.hash(data), Size: uint64(len(data))}
 		j.hashParents(block, 1, floor)
 	}
+	leafHashers.Put(h)
 }
 
-// joinChunks computes the parents that hashChunks left out.
-func (j *appendJob) joinChunks() {
-	size := uint64(1) << j.chunkBits
-	for end := j.start; end < j.end; {
-		first := end
-		end = min(j.end, (first>>j.chunkBits+1)<<j.chunkBits)
-		// Only the last block of an aligned chunk completes trees beyond it;
-		// blocks of the first chunk complete those that began before start.
-		if first == j.start {
-			for block := first; block < end; block++ {
-				j.hashParentsAcross(block, first)
-			}
-		} else if end&(size-1) == 0 {
-			j.hashParentsAcross(end-1, first)
-		}
-	}
-}
-
-// hashParents computes the parents that block completes, from depth on, as
-// long as their leftmost block is at or behind floor.
+// hashParents computes the parents that block completes, from depth on, except
+// those that reach to the left of floor.
 func (j *appendJob) hashParents(block uint64, depth int, floor uint64) {
 	for ; depth <= bits.TrailingZeros64(block+1); depth++ {
 		if block+1-1<<depth < floor {
@@ -208,17 +148,6 @@ func (j *appendJob) hashParents(block uint64, depth int, floor uint64) {
 		half := uint64(1) << (depth - 1)
 		left, right := j.lookup(depth-1, block-half), j.node(depth-1, block)
 		*j.node(depth, block) = ParentNode(*left, *right)
-	}
-}
-
-// hashParentsAcross computes the parents that block completes whose leftmost
-// block is before floor.
-func (j *appendJob) hashParentsAcross(block, floor uint64) {
-	for depth := 1; depth <= bits.TrailingZeros64(block+1); depth++ {
-		if block+1-1<<depth < floor {
-			j.hashParents(block, depth, 0)
-			return
-		}
 	}
 }
 

@@ -33,11 +33,8 @@ func (h *Hash) UnmarshalText(text []byte) error { return parseHex(h[:], "hash", 
 
 // LeafHash returns the hash of a leaf with the given content.
 func LeafHash(data []byte) Hash {
-	if len(data) <= smallLeaf {
-		return smallLeafHash(data)
-	}
 	h := leafHashers.Get().(*leafHasher)
-	sum := h.largeLeafHash(data)
+	sum := h.hash(data)
 	leafHashers.Put(h)
 	return sum
 }
@@ -68,48 +65,23 @@ func TreeHash(roots []Node) Hash {
 	return blake2b.Sum256(buf)
 }
 
-// leafPrefix is the number of bytes that are hashed before the content of a leaf.
-const leafPrefix = 1 + 8
-
-// smallLeaf is the size up to which copying the content behind its prefix and
-// hashing that at once is faster than a reused hash state (see BenchmarkLeafHash).
-const smallLeaf = 512 - leafPrefix
-
-func smallLeafHash(data []byte) Hash {
-	var buf [leafPrefix + smallLeaf]byte
-	buf[0] = leafType
-	binary.BigEndian.PutUint64(buf[1:], uint64(len(data)))
-	n := leafPrefix + copy(buf[leafPrefix:], data)
-	return blake2b.Sum256(buf[:n])
-}
-
-// leafHasher hashes large leaves without copying and without allocating: its
-// fields are what would escape to the heap through the hash.Hash interface.
+// leafHasher hashes leaves without copying and without allocating: its fields are
+// what would escape to the heap through the hash.Hash interface.
 type leafHasher struct {
 	state  hash.Hash
-	prefix [leafPrefix]byte
+	prefix [1 + 8]byte
 	sum    Hash
 }
 
-var leafHashers = sync.Pool{New: func() any { return newLeafHasher() }}
-
-func newLeafHasher() *leafHasher {
+var leafHashers = sync.Pool{New: func() any {
 	state, err := blake2b.New256(nil)
 	if err != nil {
 		panic("tree: unkeyed BLAKE2b: " + err.Error()) // fails for oversized keys only
 	}
-	return &leafHasher{state: state}
-}
+	return &leafHasher{state: state, prefix: [1 + 8]byte{leafType}}
+}}
 
-func (h *leafHasher) leafHash(data []byte) Hash {
-	if len(data) <= smallLeaf {
-		return smallLeafHash(data)
-	}
-	return h.largeLeafHash(data)
-}
-
-func (h *leafHasher) largeLeafHash(data []byte) Hash {
-	h.prefix[0] = leafType
+func (h *leafHasher) hash(data []byte) Hash {
 	binary.BigEndian.PutUint64(h.prefix[1:], uint64(len(data)))
 	h.state.Reset()
 	h.state.Write(h.prefix[:]) // a hash.Hash never returns an error

@@ -60,7 +60,7 @@ func (e *KeyError) Unwrap() error { return e.Err }
 func GenerateKeyPair() (KeyPair, error) {
 	var seed [ed25519.SeedSize]byte
 	if _, err := io.ReadFull(rand.Reader, seed[:]); err != nil {
-		return KeyPair{}, fmt.Errorf("tree: generate key pair: %w", err)
+		return KeyPair{}, fmt.Errorf("generate key pair: %w", err)
 	}
 	return KeyPairFromSeed(seed), nil
 }
@@ -177,12 +177,12 @@ func parse(dst []byte, kind string, b []byte) error {
 
 // parseHex decodes text, which has to fill dst exactly. On error dst is unchanged.
 func parseHex(dst []byte, kind string, text []byte) error {
-	if len(text) != hex.EncodedLen(len(dst)) {
+	if len(text)%2 == 0 && len(text) != hex.EncodedLen(len(dst)) {
 		return &KeyError{Kind: kind, Len: hex.DecodedLen(len(text)), Want: len(dst)}
 	}
 	b, err := hex.AppendDecode(make([]byte, 0, len(dst)), text)
 	if err != nil {
-		return &KeyError{Kind: kind, Len: len(dst), Want: len(dst), Err: err}
+		return &KeyError{Kind: kind, Len: hex.DecodedLen(len(text)), Want: len(dst), Err: err}
 	}
 	copy(dst, b)
 	return nil

@@ -3,6 +3,7 @@ package tree
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Proof is what a peer needs to verify a block or its hash: nodes in the order
@@ -38,7 +39,7 @@ func Prove(r Reader, sig func(slot uint64) (Signature, error), block, digest uin
 func AppendProof(nodes []Node, r Reader, sig func(slot uint64) (Signature, error), block, digest uint64, hash bool) (Proof, error) {
 	p, err := prove(nodes, r, sig, block, digest, hash)
 	if err != nil {
-		return Proof{}, fmt.Errorf("tree: prove block %d: %w", block, err)
+		return Proof{}, fmt.Errorf("prove block %d: %w", block, err)
 	}
 	return p, nil
 }
@@ -64,8 +65,7 @@ func prove(nodes []Node, r Reader, sig func(slot uint64) (Signature, error), blo
 	if digest == 1 {
 		return p, nil
 	}
-	var space [2 * maxRoots]Index
-	has := nodeSet{members: space[:0]}
+	var has nodeSet
 	if err := has.addDigest(r, leaf, digest); err != nil {
 		return Proof{}, err
 	}
@@ -130,20 +130,21 @@ func (p *Proof) sign(r Reader, sig func(slot uint64) (Signature, error), root In
 
 // nodeSet is the few nodes around one path that a requester said it has. When
 // it has two siblings it has their parent.
-type nodeSet struct{ members []Index }
-
-func (s *nodeSet) contains(i Index) bool {
-	for _, m := range s.members {
-		if m == i {
-			return true
-		}
-	}
-	return false
+type nodeSet struct {
+	members [128]Index
+	len     int
 }
 
+func (s *nodeSet) contains(i Index) bool {
+	return slices.Contains(s.members[:s.len], i)
+}
+
+// add adds i and the parents that become complete. No honest digest fills the
+// set; beyond that the requester gets nodes that it says it has.
 func (s *nodeSet) add(i Index) {
-	for !s.contains(i) {
-		s.members = append(s.members, i)
+	for !s.contains(i) && s.len < len(s.members) {
+		s.members[s.len] = i
+		s.len++
 		if !s.contains(i.Sibling()) {
 			return
 		}

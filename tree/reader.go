@@ -41,7 +41,7 @@ func (m NodeMap) Has(i Index) (bool, error) {
 func (m NodeMap) Node(i Index) (Node, error) {
 	n, ok := m[i]
 	if !ok {
-		return Node{}, fmt.Errorf("tree: node %d: %w", i, ErrUnknownNode)
+		return Node{}, fmt.Errorf("node %d: %w", i, ErrUnknownNode)
 	}
 	return n, nil
 }
@@ -80,7 +80,7 @@ func ByteOffset(r Reader, block uint64) (uint64, error) {
 			return 0, rootError(i, err)
 		}
 		if n.Size > MaxSize-sum {
-			return 0, fmt.Errorf("tree: byte offset of block %d: %w", block, ErrSize)
+			return 0, fmt.Errorf("byte offset of block %d: %w", block, ErrSize)
 		}
 		sum += n.Size
 	}
@@ -89,7 +89,7 @@ func ByteOffset(r Reader, block uint64) (uint64, error) {
 
 func rootError(i Index, err error) error {
 	if errors.Is(err, ErrUnknownNode) {
-		return fmt.Errorf("tree: root %d: %w", i, ErrMissingRoots)
+		return fmt.Errorf("root %d: %w", i, ErrMissingRoots)
 	}
-	return fmt.Errorf("tree: root %d: %w", i, err)
+	return fmt.Errorf("root %d: %w", i, err)
 }

@@ -34,7 +34,7 @@ func Seek(r Reader, roots []Node, bytes uint64) (SeekResult, error) {
 		length = root.Index.end()
 	}
 	if bytes > 0 {
-		return SeekResult{}, fmt.Errorf("tree: byte offset %d, byte length %d: %w", total, total-bytes, ErrOutOfBounds)
+		return SeekResult{}, fmt.Errorf("byte offset %d, byte length %d: %w", total, total-bytes, ErrOutOfBounds)
 	}
 	return SeekResult{Exact: true, Block: length}, nil
 }
@@ -64,7 +64,7 @@ func seekBelow(r Reader, top Index, bytes uint64) (SeekResult, error) {
 		}
 		n, err := r.Node(left)
 		if err != nil {
-			return SeekResult{}, fmt.Errorf("tree: seek: %w", err)
+			return SeekResult{}, fmt.Errorf("seek: %w", err)
 		}
 		if bytes < n.Size {
 			nearest, top = left, left

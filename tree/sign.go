@@ -60,7 +60,7 @@ func (c *Crypto) SignRoots(roots []Node, length uint64, secret SecretKey) (Signa
 	}
 	sig, err := c.Sign(s[:], secret)
 	if err != nil {
-		return Signature{}, fmt.Errorf("tree: sign length %d: %w", length, err)
+		return Signature{}, fmt.Errorf("sign length %d: %w", length, err)
 	}
 	return sig, nil
 }
@@ -74,7 +74,7 @@ func (c *Crypto) VerifyRoots(roots []Node, length uint64, sig Signature, key Pub
 	for _, form := range [...][]byte{s[:], s[:HashSize]} {
 		valid, err := c.verify(form, sig, key)
 		if err != nil {
-			return fmt.Errorf("tree: verify signature of length %d: %w", length, err)
+			return fmt.Errorf("verify signature of length %d: %w", length, err)
 		}
 		if valid {
 			return nil

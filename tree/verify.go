@@ -29,8 +29,9 @@ type Verifier struct {
 
 // Verified is what follows from a proof that was accepted.
 type Verified struct {
-	// Nodes are to be stored, all of them and in the same change as the rest. Nodes
-	// that are known already can be among them.
+	// Nodes are to be stored, all of them and in the same change as the rest. Known
+	// nodes can be among them, unchanged but for a size that was corrected (see
+	// Verifier.Hash).
 	Nodes []Node
 
 	// Length is the new length if the proof made the feed longer, else Verifier.Length.
@@ -117,7 +118,7 @@ func checkProof(block uint64, nodes []Node, hash bool) error {
 		}
 		nodes = nodes[1:]
 	}
-	level := 0
+	siblings, level := nodes, 0
 	for len(nodes) > 0 {
 		depth := nodes[0].Index.Depth()
 		if depth < level || nodes[0].Index != At(depth, block>>depth).Sibling() {
@@ -126,10 +127,16 @@ func checkProof(block uint64, nodes []Node, hash bool) error {
 		level = depth + 1
 		nodes = nodes[1:]
 	}
-	for i := 1; i < len(nodes); i++ {
-		last, next := nodes[i-1].Index, nodes[i].Index
-		if next <= last || next.Depth() >= last.Depth() {
-			return fmt.Errorf("%w: node %d after %d", ErrMalformed, next, last)
+	siblings = siblings[:len(siblings)-len(nodes)]
+	for i, root := range nodes {
+		if i > 0 && (root.Index < nodes[i-1].Index || root.Index.Depth() >= nodes[i-1].Index.Depth()) {
+			return fmt.Errorf("%w: node %d after %d", ErrMalformed, root.Index, nodes[i-1].Index)
+		}
+		if contains(siblings, root.Index) {
+			return fmt.Errorf("%w: node %d twice", ErrMalformed, root.Index)
+		}
+		if leaf := LeafIndex(block); root.Index.LeftSpan() <= leaf && leaf <= root.Index.RightSpan() {
+			return fmt.Errorf("%w: node %d is on the path", ErrMalformed, root.Index)
 		}
 	}
 	return nil
@@ -174,47 +181,47 @@ func (w *walk) verify(p *Proof) (Verified, error) {
 	}
 }
 
-// meets reports whether top is a known node. Hashes that differ do not end the
-// walk: with a valid signature further up they are the proof of a fork.
+// meets reports whether top is a known node, so that all below is as true as that
+// node is. A contradiction does not end the walk: with a valid signature
+// further up it proves a fork. From then on nothing is trusted but a signature,
+// so that no known node is ever replaced by a different one.
 func (w *walk) meets() (bool, error) {
 	known, ok, err := w.v.lookup(w.top.Index)
-	switch {
-	case err != nil || !ok:
+	if err != nil || !ok {
 		return false, err
-	case known.Hash != w.top.Hash:
-		w.ours = append(w.ours, known)
-		return false, nil
-	case known.Size != w.top.Size && w.top.Index.IsLeaf():
-		return w.correctSizes()
-	default:
-		return true, nil
 	}
+	if known.Hash != w.top.Hash {
+		w.ours = append(w.ours, known)
+	}
+	if len(w.ours) > 0 {
+		return false, nil
+	}
+	if known.Size != w.top.Size && !w.hash {
+		return true, w.correctSizes()
+	}
+	return true, nil
 }
 
 // correctSizes handles content whose hash is known with another size, which a
 // dishonest answer without data can bring about (see Verifier.Hash). The hash of
-// the content covers the true size, the hash of the parent the sum.
-func (w *walk) correctSizes() (bool, error) {
-	if w.hash {
-		return false, w.refuse(ErrSize)
-	}
+// the content covers its true size, the hash of the parent the sum.
+func (w *walk) correctSizes() error {
 	parent, okParent, err := w.v.lookup(w.top.Index.Parent())
 	if err != nil {
-		return false, err
+		return err
 	}
 	sibling, okSibling, err := w.v.lookup(w.top.Index.Sibling())
 	if err != nil {
-		return false, err
+		return err
 	}
-	if !okParent || !okSibling || parent.Size < w.top.Size {
-		return false, w.refuse(ErrSize)
+	if okParent && okSibling && w.top.Size <= parent.Size {
+		sibling.Size = parent.Size - w.top.Size
+		if ParentNode(w.top, sibling) == parent {
+			w.nodes = append(w.nodes, w.top, sibling)
+			return nil
+		}
 	}
-	sibling.Size = parent.Size - w.top.Size
-	if ParentNode(w.top, sibling) != parent {
-		return false, w.refuse(ErrSize)
-	}
-	w.nodes = append(w.nodes, w.top, sibling)
-	return true, nil
+	return fmt.Errorf("node %d is stored with a wrong size: %w", w.top.Index, ErrSize)
 }
 
 // sibling returns the sibling of top, from the proof or else from what is known.
@@ -387,7 +394,7 @@ next:
 		sum += n.Size
 	}
 	if sum > MaxSize {
-		return 0, fmt.Errorf("tree: byte offset of block %d: %w", block, ErrSize)
+		return 0, fmt.Errorf("byte offset of block %d: %w", block, ErrSize)
 	}
 	return sum, nil
 }
