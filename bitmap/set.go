@@ -345,14 +345,21 @@ func (s *Set) removePart(number uint64, from, to uint32) {
 // writable returns the partial page of chunk at as one that may be changed in
 // place.
 func (s *Set) writable(at int) *Page {
-	p := s.chunks[at].page
-	if id := s.id.Load(); id == nil || p.owner != id {
-		s.size -= p.SizeInMemory()
-		p = s.own(p.Clone())
-		s.size += p.SizeInMemory()
+	p := s.writablePage(s.chunks[at].page)
+	if was := s.chunks[at].page; was != p {
+		s.size += p.SizeInMemory() - was.SizeInMemory()
 		s.chunks[at].page = p
 	}
 	return p
+}
+
+// writablePage returns p if s may change it in place, otherwise a copy that it
+// may.
+func (s *Set) writablePage(p *Page) *Page {
+	if p.owner != nil && p.owner == s.id.Load() {
+		return p
+	}
+	return s.own(p.Clone())
 }
 
 // own marks a page that nobody else has as one that s may change in place.
@@ -424,6 +431,39 @@ func (s *Set) account(c *chunk, in bool) {
 		s.n, s.size = s.n+n, s.size+size
 	} else {
 		s.n, s.size = s.n-n, s.size-size
+	}
+}
+
+// Page returns a copy of a page: the blocks from number*PageSize on.
+func (s *Set) Page(number uint64) *Page {
+	at, ok := s.find(number)
+	switch {
+	case !ok:
+		return NewPage()
+	case s.chunks[at].page == nil:
+		return newRunPage(0, PageSize)
+	}
+	return s.chunks[at].page.Clone()
+}
+
+// SetPage replaces the blocks from number*PageSize on by those of p, which the set
+// keeps but does not change; nor must anyone else from now on. A number that is
+// too large for blocks to exist there is ignored.
+func (s *Set) SetPage(number uint64, p *Page) {
+	switch last := uint64(math.MaxUint64 / PageSize); {
+	case number > last:
+		return
+	case number == last && p.Has(PageSize-1):
+		p = p.Clone()
+		p.Remove(PageSize-1, PageSize) // MaxUint64 is never a member
+	}
+	switch {
+	case p.Empty():
+		s.replace(number, number+1)
+	case p.Full():
+		s.replace(number, number+1, chunk{first: number, end: number + 1})
+	default:
+		s.replace(number, number+1, chunk{number, number + 1, p})
 	}
 }
 
