@@ -1,0 +1,140 @@
+package rpc
+
+import (
+	"context"
+	"iter"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// runBootstrap finds the node's place: it walks to its own id, so that the nodes
+// around it are in its table, and it in theirs if it is persistent. If one node
+// reaches the server socket while that goes on, it is worth finding out whether all
+// do, even for a node that is not to be persistent; if so, the id is another one
+// and the walk is repeated.
+func (n *Node) runBootstrap() {
+	forced := n.opts.Mode == Persistent
+	quick := !n.opts.NotFirewalled && !n.opts.NoQuickFirewall && !forced
+	var reached atomic.Bool
+
+	for range 2 {
+		for r, err := range n.backgroundQuery(n.TableID()).Replies(n.ctx) {
+			if err != nil {
+				n.opts.Logger.Debug("bootstrapping ended early", "error", err)
+				break
+			}
+			if quick {
+				quick = false
+				n.pingNAT(r.From, func(_ *Reply, err error) {
+					if err == nil {
+						reached.Store(true)
+					}
+				})
+			}
+		}
+		if !forced && !reached.Load() || !n.updateNetworkState(!forced) {
+			break
+		}
+	}
+
+	if n.ctx.Err() != nil {
+		return
+	}
+	n.mu.Lock()
+	n.core.bootstrapped = true
+	n.core.event(EventReady, netip.AddrPort{})
+	known := n.core.table.size
+	n.unlock()
+	n.opts.Logger.Info("node is ready", "nodes", known)
+	close(n.ready)
+}
+
+// Refresh looks for nodes at some place that the routing table knows of, in the
+// background.
+func (n *Node) Refresh() {
+	n.mu.Lock()
+	target := n.core.table.id
+	if some := n.core.table.random(); some != nil {
+		target = some.id
+	}
+	n.mu.Unlock()
+	n.explore(target)
+}
+
+// explore looks for nodes close to target in the background. The nodes that are
+// asked come to know this one if it is persistent.
+func (n *Node) explore(target ID) {
+	n.spawn(func() {
+		if err := n.backgroundQuery(target).Finish(n.ctx); err != nil {
+			n.opts.Logger.Debug("walk in the background ended early", "error", err)
+		}
+	})
+}
+
+// resolvedFor is how long the address of a bootstrap node is remembered.
+const resolvedFor = 5 * time.Minute
+
+// resolver remembers the addresses of bootstrap nodes.
+type resolver struct {
+	mu    sync.Mutex
+	known map[bootstrapNode]resolved
+}
+
+type resolved struct {
+	addr  netip.AddrPort
+	until time.Time
+}
+
+// bootstrapNodes yields the addresses of the bootstrap nodes that have one.
+func (n *Node) bootstrapNodes(ctx context.Context) iter.Seq[netip.AddrPort] {
+	return func(yield func(netip.AddrPort) bool) {
+		for _, b := range n.bootstrap {
+			addr, ok := n.resolve(ctx, b)
+			if ok && isUsable(addr) && !yield(addr) {
+				return
+			}
+		}
+	}
+}
+
+// resolve finds the address of a bootstrap node: the suggested one if that answers,
+// else what its name stands for.
+func (n *Node) resolve(ctx context.Context, b bootstrapNode) (netip.AddrPort, bool) {
+	if ip, err := netip.ParseAddr(b.host); err == nil && !b.suggested.IsValid() {
+		return plain(netip.AddrPortFrom(ip, b.port)), true
+	}
+	now := time.Now()
+	n.resolver.mu.Lock()
+	r, known := n.resolver.known[b]
+	n.resolver.mu.Unlock()
+	if known && now.Before(r.until) {
+		return r.addr, true
+	}
+
+	addr := plain(netip.AddrPortFrom(b.suggested, b.port))
+	if !b.suggested.IsValid() || !n.answers(ctx, addr) {
+		ip, err := netip.ParseAddr(b.host)
+		if err != nil {
+			ip, err = n.opts.Resolve(ctx, b.host)
+		}
+		if err != nil {
+			n.opts.Logger.Debug("bootstrap node has no address", "host", b.host, "error", err)
+			return netip.AddrPort{}, false
+		}
+		addr = plain(netip.AddrPortFrom(ip, b.port))
+	}
+	n.resolver.mu.Lock()
+	defer n.resolver.mu.Unlock()
+	if n.resolver.known == nil {
+		n.resolver.known = make(map[bootstrapNode]resolved)
+	}
+	n.resolver.known[b] = resolved{addr: addr, until: now.Add(resolvedFor)}
+	return addr, true
+}
+
+func (n *Node) answers(ctx context.Context, addr netip.AddrPort) bool {
+	_, err := n.Ping(ctx, addr, nil)
+	return err == nil
+}
