@@ -1,0 +1,5 @@
+//go:build !race
+
+package secretstream_test
+
+const raceDetector = false
