@@ -1,0 +1,414 @@
+package sleep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cairn-feeds/cairn/bitmap"
+	"github.com/cairn-feeds/cairn/engine/randomaccess"
+	"github.com/cairn-feeds/cairn/tree"
+)
+
+// Options say how to open a feed. The zero value opens the feed that is stored or
+// creates one with a new key pair.
+type Options struct {
+	// Key is the public key of the feed. If another feed is stored, Open fails
+	// with an [*OtherFeedError]. The zero key means the stored one, or that of
+	// SecretKey.
+	Key tree.PublicKey
+
+	// SecretKey makes the feed writable. It is not used if one is stored.
+	SecretKey tree.SecretKey
+
+	// DiscardSecretKey keeps the secret key in memory and does not store it.
+	DiscardSecretKey bool
+
+	// NoCreate fails with ErrNoFeed where a new key pair would have to be made.
+	NoCreate bool
+
+	// Overwrite forgets the feed that is stored, if any.
+	Overwrite bool
+
+	// Force is Overwrite if the stored key is not Key, or is missing.
+	Force bool
+
+	// MustWrite fails with ErrNotWritable if no secret key is known.
+	MustWrite bool
+
+	// ReadOnly changes nothing: no file is created, repaired or written to, and
+	// changes fail with ErrReadOnly. If nothing is stored Open fails with
+	// ErrNoFeed. The opener should be read-only too, or it may create files.
+	ReadOnly bool
+
+	// Inspect is ReadOnly and opens damaged feeds too, as far as possible. The
+	// length is what the bitfield says, and nothing is recovered. It is for
+	// [Files.Verify].
+	Inspect bool
+
+	// Sync makes changes durable before they return. Without it a change
+	// survives the process but maybe not a loss of power.
+	Sync bool
+
+	// Crypto replaces Ed25519. If it is set, secret keys are not compared with
+	// public ones.
+	Crypto *tree.Crypto
+
+	// MaxBitfield bounds the bytes of the bitfield, which is read when the feed
+	// is opened. Zero means 1 GiB, enough for 2.4 billion blocks.
+	MaxBitfield int64
+}
+
+// Open opens a feed, in the steps that doc.go describes. Errors match ErrNoFeed,
+// ErrOtherFeed, ErrNotWritable, ErrLocked, ErrUnsupportedVersion, ErrDamaged or
+// those of the storages; with an error everything is closed again. The caller
+// closes the Files.
+//
+// The context ends a recovery that has much to read, as after the bitfield was
+// lost.
+func Open(ctx context.Context, open randomaccess.Opener, opts Options) (*Files, error) {
+	if opts.Inspect {
+		opts.ReadOnly = true
+	}
+	if opts.MaxBitfield == 0 {
+		opts.MaxBitfield = 1 << 30
+	}
+	f := &Files{opts: opts}
+	if err := f.open(ctx, open); err != nil {
+		return nil, errors.Join(err, f.close())
+	}
+	return f, nil
+}
+
+func (f *Files) open(ctx context.Context, open randomaccess.Opener) error {
+	o := opening{Files: f, ctx: ctx}
+	if err := o.openStorages(open); err != nil {
+		return err
+	}
+	if err := o.readKeys(); err != nil {
+		return err
+	}
+	if err := o.readHeaders(); err != nil {
+		return err
+	}
+	if err := o.chooseKeys(); err != nil {
+		return err
+	}
+	if err := o.readBits(); err != nil {
+		return err
+	}
+	if err := f.settle(&o); err != nil {
+		return err
+	}
+	if f.opts.MustWrite && !f.Writable() {
+		return ErrNotWritable
+	}
+	if f.opts.ReadOnly {
+		return nil
+	}
+	return o.write()
+}
+
+// opening is the state of Open.
+type opening struct {
+	*Files
+	ctx context.Context
+
+	// What is stored.
+	storedKey     tree.PublicKey // zero if there is none
+	derivedKey    bool           // storedKey comes from storedSecret
+	storedSecret  tree.SecretKey // zero if there is none
+	partialSecret int            // bytes of an incomplete secret key
+	starts        [3]start       // of tree, signatures and bitfield
+
+	// What to do.
+	overwrite   bool
+	generated   bool    // the key pair is new
+	adopted     bool    // the key was given for a feed without one
+	writeHeader [3]bool // for tree, signatures and bitfield
+
+	mended  []uint64     // pages that mend changed
+	orphans []bitmap.Run // blocks that are present without a leaf
+	shorten bool         // some of what the bits say has to be forgotten
+}
+
+// headerFiles are the files with headers, in the order of the arrays above. The
+// last is the bitfield.
+func (o *opening) headerFiles() [3]struct {
+	name    string
+	storage randomaccess.Storage
+	header  []byte
+} {
+	return [3]struct {
+		name    string
+		storage randomaccess.Storage
+		header  []byte
+	}{
+		{TreeFile, o.tree, AppendTreeHeader(nil)},
+		{SignaturesFile, o.signatures, AppendSignaturesHeader(nil)},
+		{BitfieldFile, o.bitfield, AppendBitfieldHeader(nil, o.indexSize)},
+	}
+}
+
+// openStorages opens the six storages. The bitfield comes after the keys, so that
+// a lookup that must not create anything does not, and before the rest, since it
+// takes the lock.
+func (o *opening) openStorages(open randomaccess.Opener) error {
+	for _, s := range []struct {
+		to   *randomaccess.Storage
+		name string
+	}{
+		{&o.keyFile, KeyFile}, {&o.secretFile, SecretKeyFile}, {&o.bitfield, BitfieldFile},
+		{&o.data, DataFile}, {&o.tree, TreeFile}, {&o.signatures, SignaturesFile},
+	} {
+		if s.name == BitfieldFile && o.opts.NoCreate && o.opts.Key == (tree.PublicKey{}) && o.opts.SecretKey == (tree.SecretKey{}) {
+			if err := o.readKeys(); err != nil {
+				return err
+			}
+			if o.storedKey == (tree.PublicKey{}) {
+				return ErrNoFeed
+			}
+		}
+		st, err := open(s.name)
+		if err != nil {
+			return fmt.Errorf("sleep: open %s: %w", s.name, err)
+		}
+		*s.to = st
+	}
+	return nil
+}
+
+// readKeys reads both keys. An incomplete key, or one of zeros, was left by a
+// crash while the feed was created and counts as none. The secret key is written
+// first: alone, it gives the public key.
+func (o *opening) readKeys() error {
+	key := make([]byte, len(o.storedKey))
+	if n, err := readUpTo(o.keyFile, key, 0); err != nil {
+		return err
+	} else if n == len(key) {
+		o.storedKey = tree.PublicKey(key)
+	}
+	secret := make([]byte, len(o.storedSecret))
+	n, err := readUpTo(o.secretFile, secret, 0)
+	if err != nil {
+		return err
+	}
+	if o.partialSecret = n; n == len(secret) {
+		o.storedSecret, o.partialSecret = tree.SecretKey(secret), 0
+	}
+	if o.storedKey == (tree.PublicKey{}) && o.opts.Crypto == nil && o.storedSecret != (tree.SecretKey{}) && o.storedSecret.Check() == nil {
+		o.storedKey, o.derivedKey = o.storedSecret.Public(), true
+	}
+	return nil
+}
+
+// readHeaders checks the headers and takes the page size from that of the
+// bitfield.
+func (o *opening) readHeaders() error {
+	var err error
+	if o.starts[2], err = readStart(o.bitfield); err != nil {
+		return err
+	}
+	o.indexSize = o.starts[2].indexSize()
+	for i, file := range o.headerFiles() {
+		if o.starts[i], err = readStart(file.storage); err != nil {
+			return err
+		}
+		o.writeHeader[i], err = o.starts[i].check(file.name, file.header)
+		if err != nil && o.opts.Overwrite {
+			o.writeHeader[i], err = true, nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// chooseKeys settles which feed this is.
+func (o *opening) chooseKeys() error {
+	given := o.opts.Key
+	if given == (tree.PublicKey{}) && o.opts.SecretKey != (tree.SecretKey{}) {
+		given = o.opts.SecretKey.Public()
+	}
+	hasPages := o.starts[2].size > HeaderSize
+	o.overwrite = o.opts.Overwrite
+	switch {
+	case o.overwrite:
+	case o.storedKey != tree.PublicKey{}:
+		if given != (tree.PublicKey{}) && given != o.storedKey {
+			if !o.opts.Force {
+				return &OtherFeedError{Stored: o.storedKey, Given: given}
+			}
+			o.overwrite = true
+		}
+	case hasPages && o.opts.Force:
+		o.overwrite = true
+	case hasPages && given == tree.PublicKey{}:
+		return damaged(KeyFile, "is missing beside a bitfield of %d bytes", o.starts[2].size)
+	case hasPages:
+		o.adopted = true
+	}
+	if o.overwrite {
+		if o.opts.ReadOnly {
+			return ErrReadOnly
+		}
+		if given != o.storedKey {
+			o.storedSecret = tree.SecretKey{}
+		}
+		o.storedKey, o.partialSecret = tree.PublicKey{}, 0
+	}
+
+	o.key, o.secret = o.storedKey, o.storedSecret
+	if o.key == (tree.PublicKey{}) {
+		o.key = given
+	}
+	if o.key == (tree.PublicKey{}) || o.opts.ReadOnly && o.storedKey == (tree.PublicKey{}) && !hasPages {
+		if o.opts.NoCreate || o.opts.ReadOnly {
+			return ErrNoFeed
+		}
+		pair, err := tree.GenerateKeyPair()
+		if err != nil {
+			return err
+		}
+		o.key, o.secret, o.generated = pair.Public, pair.Secret, true
+		o.hasSecret = true
+		return nil
+	}
+	if o.secret == (tree.SecretKey{}) {
+		o.secret = o.opts.SecretKey
+	}
+	o.hasSecret = o.secret != tree.SecretKey{}
+	if !o.hasSecret && o.partialSecret > 0 && !o.opts.ReadOnly {
+		return damaged(SecretKeyFile, "has %d bytes, not %d", o.partialSecret, len(o.secret))
+	}
+	if o.hasSecret && o.opts.Crypto == nil {
+		err := o.secret.Check()
+		if err == nil && o.secret.Public() != o.key {
+			err = fmt.Errorf("is that of the key %v, not of %v", o.secret.Public(), o.key)
+		}
+		switch {
+		case err == nil:
+		case o.storedSecret != tree.SecretKey{}:
+			return &DamageError{File: SecretKeyFile, Err: err}
+		default:
+			return fmt.Errorf("sleep: secret key: %w", err)
+		}
+	}
+	return nil
+}
+
+// readBits reads the pages of the bitfield.
+func (o *opening) readBits() error {
+	o.bits = bitmap.NewFile(o.indexSize)
+	if o.overwrite {
+		return nil
+	}
+	pageLen := int64(o.bits.PageLen())
+	// A node that is known is in the tree, so the tree bounds the pages.
+	nodes := max(0, o.starts[0].size-HeaderSize) / NodeSize
+	size := min(o.starts[2].size-HeaderSize, (nodes+bitmap.FilePageNodes-1)/bitmap.FilePageNodes*pageLen)
+	if size <= 0 {
+		return nil
+	}
+	if size > o.opts.MaxBitfield {
+		return fmt.Errorf("sleep: bitfield of %d bytes is larger than %d", size, o.opts.MaxBitfield)
+	}
+	pages := make([]byte, (size+pageLen-1)/pageLen*pageLen)
+	if _, err := readUpTo(o.bitfield, pages[:size], HeaderSize); err != nil {
+		return err
+	}
+	if !o.opts.Inspect {
+		o.mended, o.orphans = mend(pages, o.indexSize)
+	}
+	var err error
+	o.bits, err = bitmap.ParseFile(pages, o.indexSize)
+	return err
+}
+
+// write puts on disk what Open decided.
+func (o *opening) write() error {
+	if o.overwrite {
+		if err := o.forget(); err != nil {
+			return err
+		}
+	}
+	for i, file := range o.headerFiles() {
+		if !o.writeHeader[i] {
+			continue
+		}
+		if _, err := file.storage.WriteAt(file.header, 0); err != nil {
+			return err
+		}
+		if o.opts.Sync {
+			if err := file.storage.Sync(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := o.writeKeys(); err != nil {
+		return err
+	}
+	// What has to be forgotten stays on disk until the next change.
+	if o.shorten {
+		return nil
+	}
+	return o.writePages(o.mended)
+}
+
+// forget empties the files, bits and signatures first: without these the rest
+// means nothing.
+func (o *opening) forget() error {
+	for _, cut := range []struct {
+		s    randomaccess.Storage
+		size int64
+	}{{o.bitfield, HeaderSize}, {o.signatures, HeaderSize}, {o.tree, HeaderSize}, {o.data, 0}, {o.secretFile, o.keptSecret()}, {o.keyFile, 0}} {
+		info, err := cut.s.Stat()
+		if err != nil {
+			return err
+		}
+		if info.Size <= cut.size {
+			continue
+		}
+		if err := cut.s.Truncate(cut.size); err != nil {
+			return err
+		}
+		if o.opts.Sync {
+			if err := cut.s.Sync(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// keptSecret returns how much of the stored secret key is that of the feed.
+func (o *opening) keptSecret() int64 {
+	if o.hasSecret && o.secret == o.storedSecret {
+		return int64(len(o.secret))
+	}
+	return 0
+}
+
+// writeKeys stores keys that are new, the secret one first. A new key pair is
+// always synced: nobody may see a public key whose secret key can still be lost.
+func (o *opening) writeKeys() error {
+	write := func(s randomaccess.Storage, key []byte) error {
+		if _, err := s.WriteAt(key, 0); err != nil {
+			return err
+		}
+		if o.generated || o.opts.Sync {
+			return s.Sync()
+		}
+		return nil
+	}
+	if o.hasSecret && !o.opts.DiscardSecretKey && o.secret != o.storedSecret {
+		if err := write(o.secretFile, o.secret[:]); err != nil {
+			return err
+		}
+	}
+	if o.key != o.storedKey || o.derivedKey {
+		return write(o.keyFile, o.key[:])
+	}
+	return nil
+}

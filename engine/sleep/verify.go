@@ -1,0 +1,444 @@
+package sleep
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+
+	"golang.org/x/crypto/blake2b"
+
+	"github.com/cairn-feeds/cairn/bitmap"
+	"github.com/cairn-feeds/cairn/tree"
+)
+
+// VerifyOptions say what Verify does. The zero value checks everything.
+type VerifyOptions struct {
+	// LastSignature checks only the signature of the whole feed and those that
+	// prove nodes which it does not: one for each other signature is slow.
+	LastSignature bool
+
+	// SkipData does not compare blocks with their leaves.
+	SkipData bool
+
+	// Workers is how many goroutines check at a time; each takes about 2 MiB. Zero
+	// means GOMAXPROCS.
+	Workers int
+
+	// OnProblem, if not nil, is called for each problem, by one goroutine at a
+	// time and in no particular order.
+	OnProblem func(Problem)
+}
+
+// Problem is something that Verify found.
+type Problem struct {
+	// File is the storage that does not fit: the data for a block that is not
+	// what its leaf says, the tree for nodes, signatures for slots.
+	File string
+	// Index is the number of the block, node or slot.
+	Index uint64
+	// Err says what is wrong.
+	Err error
+}
+
+func (p Problem) String() string { return fmt.Sprintf("%s %d: %v", p.File, p.Index, p.Err) }
+
+// Report counts what Verify checked.
+type Report struct {
+	Blocks, BadBlocks uint64
+	Nodes, BadNodes   uint64
+	// Signatures counts the slots that are not blank. Unchecked are those of them
+	// that a sparse replica does not have the roots for, or that LastSignature
+	// skipped.
+	Signatures, BadSignatures, Unchecked uint64
+}
+
+// OK reports whether no problem was found.
+func (r Report) OK() bool { return r.BadBlocks+r.BadNodes+r.BadSignatures == 0 }
+
+// Verify checks whatever the files claim to hold: blocks against their leaves,
+// nodes against their parents, roots against signatures. What does not fit is in
+// the report; an error means that the check could not be finished. Changes wait
+// while it runs.
+func (f *Files) Verify(ctx context.Context, opts VerifyOptions) (Report, error) {
+	f.change.Lock()
+	defer f.change.Unlock()
+	if opts.Workers <= 0 {
+		opts.Workers = runtime.GOMAXPROCS(0)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	v := verifier{Files: f, verify: opts, ctx: ctx, cancel: cancel, unproved: map[tree.Index]bool{}}
+	v.each(f.bits.Pages(), v.newPageChecker)
+	v.checkHead()
+	v.checkSignatures()
+	for i := range v.unproved {
+		v.problem(TreeFile, uint64(i), errors.New("neither hashes to a known node nor is a root of a signed length"))
+	}
+	return v.report, context.Cause(ctx)
+}
+
+// verifier is the state of Verify.
+type verifier struct {
+	*Files
+	verify VerifyOptions
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	reportMu sync.Mutex // guards the rest
+	report   Report
+	unproved map[tree.Index]bool // nodes that no other known node stands for
+}
+
+func (v *verifier) problem(file string, index uint64, err error) {
+	v.reportMu.Lock()
+	defer v.reportMu.Unlock()
+	switch file {
+	case DataFile:
+		v.report.BadBlocks++
+	case TreeFile:
+		v.report.BadNodes++
+	case SignaturesFile:
+		v.report.BadSignatures++
+	}
+	if v.verify.OnProblem != nil {
+		v.verify.OnProblem(Problem{file, index, err})
+	}
+}
+
+// each runs checks for the numbers below count on all workers, each with a
+// checker of its own, until the context ends.
+func (v *verifier) each(count uint64, newChecker func() func(uint64) error) {
+	var wg sync.WaitGroup
+	next := make(chan uint64)
+	for range min(uint64(v.verify.Workers), count) {
+		wg.Go(func() {
+			check := newChecker()
+			for n := range next {
+				if err := check(n); err != nil {
+					v.cancel(err)
+				}
+			}
+		})
+	}
+	for n := range count {
+		if v.ctx.Err() != nil {
+			break
+		}
+		next <- n
+	}
+	close(next)
+	wg.Wait()
+}
+
+// pageChecker checks the nodes and blocks that a page of the bitfield is about.
+// Nodes up to pageDepth have their children in the same page.
+type pageChecker struct {
+	*verifier
+	first   tree.Index // node of the page
+	known   []bool     // of its nodes
+	entries []byte     // of its nodes
+	data    []byte     // buffer
+}
+
+func (v *verifier) newPageChecker() func(uint64) error {
+	c := &pageChecker{
+		verifier: v,
+		known:    make([]bool, bitmap.FilePageNodes),
+		entries:  make([]byte, bitmap.FilePageNodes*NodeSize),
+		data:     make([]byte, 1<<20),
+	}
+	return c.check
+}
+
+func (c *pageChecker) check(page uint64) error {
+	c.first = tree.Index(page * bitmap.FilePageNodes)
+	clear(c.known)
+	nodes := uint64(0)
+	for run := range c.bits.Nodes().Runs(uint64(c.first), uint64(c.first)+bitmap.FilePageNodes) {
+		nodes += run.Len()
+		for i := run.Start; i < run.End; i++ {
+			c.known[i-uint64(c.first)] = true
+		}
+	}
+	c.reportMu.Lock()
+	c.report.Nodes += nodes
+	c.reportMu.Unlock()
+	if nodes > 0 {
+		n, err := readUpTo(c.tree, c.entries, NodeOffset(c.first))
+		if err != nil {
+			return err
+		}
+		clear(c.entries[n:])
+		if err := c.checkNodes(); err != nil {
+			return err
+		}
+	}
+	return c.checkBlocks()
+}
+
+// has reports whether a node is known, in this page or not.
+func (c *pageChecker) has(i tree.Index) bool {
+	if in := i - c.first; in < bitmap.FilePageNodes {
+		return c.known[in]
+	}
+	return c.bits.HasNode(uint64(i))
+}
+
+// node returns a node that is known.
+func (c *pageChecker) node(i tree.Index) (tree.Node, bool, error) {
+	if in := i - c.first; in < bitmap.FilePageNodes {
+		n, ok := ParseNode(i, (*[NodeSize]byte)(c.entries[in*NodeSize:]))
+		return n, ok && n.Size <= tree.MaxSize, nil
+	}
+	n, ok, err := c.storedNode(i)
+	if errors.Is(err, ErrDamaged) {
+		return n, false, nil
+	}
+	return n, ok, err
+}
+
+func (c *pageChecker) checkNodes() error {
+	for in, known := range c.known {
+		if !known {
+			continue
+		}
+		i := c.first + tree.Index(in)
+		n, ok, err := c.node(i)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			c.problem(TreeFile, uint64(i), errors.New("is known, but blank or too large"))
+			continue
+		}
+		if left, ok := i.Left(); ok && c.has(left) && c.has(left.Sibling()) {
+			if err := c.checkParent(n, left); err != nil {
+				return err
+			}
+		}
+		if !c.has(i.Parent()) || !c.has(i.Sibling()) {
+			c.reportMu.Lock()
+			c.unproved[i] = true
+			c.reportMu.Unlock()
+		}
+	}
+	return nil
+}
+
+// checkParent compares a node with its children, the left of which is given.
+func (c *pageChecker) checkParent(n tree.Node, left tree.Index) error {
+	a, ok, err := c.node(left)
+	if !ok || err != nil {
+		return err // a problem of the child
+	}
+	b, ok, err := c.node(left.Sibling())
+	if !ok || err != nil {
+		return err
+	}
+	if tree.ParentNode(a, b) != n {
+		c.problem(TreeFile, uint64(n.Index), fmt.Errorf("is not the parent of %d and %d", a.Index, b.Index))
+	}
+	return nil
+}
+
+// checkBlocks compares the blocks of the page with their leaves.
+func (c *pageChecker) checkBlocks() error {
+	start := c.first.Block()
+	blocks := uint64(0)
+	for run := range c.bits.Blocks().Runs(start, start+bitmap.FilePageBlocks) {
+		blocks += run.Len()
+		if c.verify.SkipData {
+			continue
+		}
+		if err := c.checkRun(run); err != nil {
+			return err
+		}
+	}
+	c.reportMu.Lock()
+	c.report.Blocks += blocks
+	c.reportMu.Unlock()
+	return nil
+}
+
+func (c *pageChecker) checkRun(run bitmap.Run) error {
+	offset, err := tree.ByteOffset(bitsTree{c.Files}, run.Start)
+	known := err == nil
+	for n := run.Start; n < run.End; n++ {
+		if c.ctx.Err() != nil {
+			return nil
+		}
+		leaf, ok, err := c.node(tree.LeafIndex(n))
+		switch {
+		case err != nil:
+			return err
+		case !ok || !c.has(leaf.Index):
+			c.problem(DataFile, n, errors.New("has no leaf"))
+			known = false
+			continue
+		case !known:
+			// After a block without a leaf the offset has to be found again.
+			offset, err = tree.ByteOffset(bitsTree{c.Files}, n)
+			if known = err == nil; !known {
+				c.problem(DataFile, n, fmt.Errorf("its place is not known: %w", err))
+				continue
+			}
+		}
+		hash, err := leafHashAt(c.ctx, c.Files, offset, leaf.Size, c.data)
+		if err == nil && hash != leaf.Hash {
+			err = errors.New("does not hash to its leaf")
+		}
+		if err != nil && c.ctx.Err() == nil {
+			c.problem(DataFile, n, err)
+		}
+		offset += leaf.Size
+	}
+	return nil
+}
+
+// bitsTree is the tree.Reader of all nodes with a bit, beyond the length or not.
+type bitsTree struct{ *Files }
+
+func (t bitsTree) Has(i tree.Index) (bool, error) { return t.bits.HasNode(uint64(i)), nil }
+
+func (t bitsTree) Node(i tree.Index) (tree.Node, error) {
+	if !t.bits.HasNode(uint64(i)) {
+		return tree.Node{}, fmt.Errorf("sleep: node %d: %w", i, tree.ErrUnknownNode)
+	}
+	return storedTree(t).Node(i)
+}
+
+// checkHead checks the roots of the length.
+func (v *verifier) checkHead() {
+	if v.head.length == 0 || v.ctx.Err() != nil {
+		return
+	}
+	h, state, err := v.probe(v.head.length)
+	slot := h.length - 1
+	switch {
+	case err != nil:
+		v.cancel(err)
+	case state == unreadable:
+		v.problem(TreeFile, uint64(tree.LeafIndex(slot)), fmt.Errorf("roots of the length %d are absent or wrong", h.length))
+	case state == unsigned:
+		v.problem(SignaturesFile, slot, fmt.Errorf("the length %d is not signed", h.length))
+	case state == mismatch:
+		// checkSignatures has it.
+	case state == proved:
+		for _, n := range h.roots {
+			delete(v.unproved, n.Index)
+		}
+	}
+}
+
+// checkSignatures checks the slots that are not blank.
+func (v *verifier) checkSignatures() {
+	const group = slotsRead
+	v.each((v.head.length+group-1)/group, func() func(uint64) error {
+		buf := make([]byte, group*SignatureSize)
+		return func(g uint64) error {
+			first := g * group
+			b := buf[:min(group, v.head.length-first)*SignatureSize]
+			n, err := readUpTo(v.signatures, b, SignatureOffset(first))
+			if err != nil {
+				return err
+			}
+			for i := 0; i+SignatureSize <= n && v.ctx.Err() == nil; i += SignatureSize {
+				if sig := b[i : i+SignatureSize]; !isBlank(sig) {
+					if err := v.checkSignature(first+uint64(i/SignatureSize), tree.Signature(sig)); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		}
+	})
+}
+
+func (v *verifier) checkSignature(slot uint64, sig tree.Signature) error {
+	roots, err := tree.Roots(bitsTree{v.Files}, slot+1)
+	v.reportMu.Lock()
+	v.report.Signatures++
+	check := err == nil && (!v.verify.LastSignature || slot+1 == v.head.length)
+	for _, n := range roots {
+		check = check || err == nil && v.unproved[n.Index]
+	}
+	if !check {
+		v.report.Unchecked++
+	}
+	v.reportMu.Unlock()
+	switch {
+	case errors.Is(err, tree.ErrMissingRoots) || errors.Is(err, ErrDamaged):
+		return nil
+	case err != nil || !check:
+		return err
+	}
+	err = v.opts.Crypto.VerifyRoots(roots, slot+1, sig, v.key)
+	if errors.Is(err, tree.ErrSignature) {
+		v.problem(SignaturesFile, slot, err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	v.reportMu.Lock()
+	defer v.reportMu.Unlock()
+	for _, n := range roots {
+		delete(v.unproved, n.Index)
+	}
+	return nil
+}
+
+// checkData reports whether the block of a leaf is in the data at offset.
+func (s *salvage) checkData(leaf tree.Node, offset uint64) (bool, error) {
+	if s.buf == nil {
+		s.buf = make([]byte, 1<<20)
+	}
+	hash, err := leafHashAt(s.ctx, s.Files, offset, leaf.Size, s.buf)
+	if errors.Is(err, ErrDamaged) {
+		return false, nil
+	}
+	return err == nil && hash == leaf.Hash, err
+}
+
+// leafHashAt returns the hash of the leaf of the block that is in the data at
+// offset. It reads through buf, so that a size from a damaged tree does no harm.
+func leafHashAt(ctx context.Context, f *Files, offset, size uint64, buf []byte) (tree.Hash, error) {
+	if size <= uint64(len(buf)) {
+		if err := ctx.Err(); err != nil {
+			return tree.Hash{}, err
+		}
+		data, err := f.ReadData(buf[:0], offset, size)
+		return tree.LeafHash(data), err
+	}
+	info, err := f.data.Stat()
+	if err != nil {
+		return tree.Hash{}, err
+	}
+	if size > tree.MaxSize || offset > tree.MaxSize || uint64(info.Size) < offset+size {
+		return tree.Hash{}, damaged(DataFile, "ends at %d, before %d bytes at %d", info.Size, size, offset)
+	}
+	// As tree.LeafHash, in parts.
+	h, err := blake2b.New256(nil)
+	if err != nil {
+		return tree.Hash{}, err
+	}
+	var prefix [9]byte
+	binary.BigEndian.PutUint64(prefix[1:], size)
+	h.Write(prefix[:])
+	for size > 0 {
+		if err := ctx.Err(); err != nil {
+			return tree.Hash{}, err
+		}
+		data, err := f.ReadData(buf[:0], offset, min(size, uint64(len(buf))))
+		if err != nil {
+			return tree.Hash{}, err
+		}
+		h.Write(data)
+		offset += uint64(len(data))
+		size -= uint64(len(data))
+	}
+	return tree.Hash(h.Sum(nil)), nil
+}
