@@ -148,10 +148,10 @@ serve({
     return { replies }
   },
 
-  // Secret streams over TCP, without the DHT.
+  // Secret streams over TCP, without the DHT. As on UDX, each side ends for itself.
   async secretListen (m) {
     const pair = keyPair(m.seed)
-    const server = net.createServer(socket => {
+    const server = net.createServer({ allowHalfOpen: true }, socket => {
       const c = new SecretStream(false, socket, { keyPair: pair, ...m.opts })
       event('connection', { server: m.server, conn: track(c, m) })
     })
@@ -161,7 +161,7 @@ serve({
   secretConnect (m) {
     const options = { keyPair: keyPair(m.seed), ...m.opts }
     if (m.publicKey) options.remotePublicKey = unhex(m.publicKey)
-    return { conn: track(new SecretStream(true, net.connect(m.port, '127.0.0.1'), options), m) }
+    return { conn: track(new SecretStream(true, net.connect({ port: m.port, host: '127.0.0.1', allowHalfOpen: true }), options), m) }
   },
 
   // Bare UDX: a socket, and streams on it. The two sides choose their stream numbers beforehand.
