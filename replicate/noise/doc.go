@@ -2,7 +2,8 @@
 // protocol of hypercore 9) does: a Noise handshake, a stream cipher for what
 // follows it, and proofs that the remote knows a feed's key. It owns no socket
 // and starts no goroutine: a [Handshake] is fed the bytes that arrived and
-// answers with the bytes to send, and ends in a [Transport].
+// answers with the bytes to send, or does so over a stream with Run, and ends in
+// a [Transport].
 //
 // # Modes
 //

@@ -9,66 +9,45 @@ import (
 	"github.com/cairn-feeds/cairn/replicate/noise"
 )
 
-// connect holds the handshake over a stream. It returns the transport and the
-// bytes of it that came with the handshake.
-func connect(stream io.ReadWriter, cfg noise.Config) (*noise.Transport, []byte, error) {
-	h, err := noise.NewHandshake(cfg)
-	if err != nil {
-		return nil, nil, err
-	}
-	buf := make([]byte, 4096)
-	for n := 0; ; {
-		out, rest, err := h.Step(buf[:n])
-		if err != nil {
-			return nil, nil, err
-		}
-		if len(out) > 0 {
-			if _, err := stream.Write(out); err != nil {
-				return nil, nil, err
-			}
-		}
-		if t := h.Done(); t != nil {
-			return t, rest, nil
-		}
-		if n, err = stream.Read(buf); err != nil {
-			return nil, nil, err
-		}
-	}
-}
-
 func Example() {
 	near, far := net.Pipe()
+	feedKey := [32]byte{1}
+
 	go func() {
-		t, _, err := connect(near, noise.Config{Initiator: true})
+		defer near.Close()
+		h, err := noise.NewHandshake(noise.Config{Initiator: true})
 		if err != nil {
 			log.Fatal(err)
 		}
-		frame := []byte("a frame")
-		t.Encrypt(frame)
-		near.Write(append(frame, t.AppendCapability(nil, [32]byte{1})...))
-		near.Close()
+		t, _, err := h.Run(near)
+		if err != nil {
+			log.Fatal(err)
+		}
+		out := t.AppendCapability([]byte("I know it:"), feedKey)
+		t.Encrypt(out)
+		near.Write(out)
 	}()
 
-	t, rest, err := connect(far, noise.Config{
-		Authenticate: func(remote noise.PublicKey) error { return nil },
+	h, err := noise.NewHandshake(noise.Config{
+		Authenticate: func(remote noise.PublicKey) error { return nil }, // all are welcome
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	t.Decrypt(rest)
-	frame := make([]byte, 7)
-	if _, err := io.ReadFull(t.Reader(far), frame); err != nil {
-		log.Fatal(err)
-	}
-	capability, err := io.ReadAll(far)
+	t, stream, err := h.Run(far)
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("%s\n", frame)
-	fmt.Println(t.VerifyCapability([32]byte{1}, capability))
+	in, err := io.ReadAll(stream)
+	if err != nil {
+		log.Fatal(err)
+	}
+	text, capability := in[:10], in[10:]
+	fmt.Printf("%s\n", text)
+	fmt.Println(t.VerifyCapability(feedKey, capability))
 	fmt.Println(t.VerifyCapability([32]byte{2}, capability))
 	// Output:
-	// a frame
+	// I know it:
 	// <nil>
 	// noise: invalid remote channel capability
 }

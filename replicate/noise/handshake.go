@@ -71,11 +71,14 @@ type Handshake struct {
 }
 
 // NewHandshake returns a handshake in which nothing has been sent or received.
-// It fails with [ErrKeyPair] when cfg.KeyPair is no pair, and when cfg.Random
-// fails.
+// It fails with [ErrKeyPair] when cfg.KeyPair is no pair, when there is no such
+// mode, and when cfg.Random fails.
 func NewHandshake(cfg Config) (*Handshake, error) {
 	if cfg.Mode == Plain {
 		return &Handshake{mode: Plain, transport: &Transport{mode: Plain}}, nil
+	}
+	if cfg.Mode > Plain {
+		return nil, fmt.Errorf("noise: no such %v", cfg.Mode)
 	}
 	random := cfg.Random
 	if random == nil {

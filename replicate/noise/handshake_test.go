@@ -428,4 +428,8 @@ func TestModes(t *testing.T) {
 			t.Errorf("ModeOf(%v, %v) = %v, want %v", c.encrypted, c.noise, got, c.want)
 		}
 	}
+	// A mode that is none must not pass for one without encryption.
+	if _, err := noise.NewHandshake(noise.Config{Mode: 3}); err == nil {
+		t.Error("a handshake in mode 3")
+	}
 }

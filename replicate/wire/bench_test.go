@@ -92,7 +92,7 @@ func BenchmarkReader(b *testing.B) {
 		for _, size := range []int{1 << 10, 64 << 10} {
 			b.Run(fmt.Sprintf("keep=%v/size=%d", keep, size), func(b *testing.B) {
 				frame := block(size, 10).AppendFrame(nil, 1)
-				r := wire.NewReader(&endless{data: bytes.Repeat(frame, max(1, 1<<20/len(frame)))}, nil)
+				r := wire.NewReader(&endless{data: bytes.Repeat(frame, max(1, 1<<20/len(frame)))})
 				held, i := make([]*wire.Buffer, 256), 0
 				b.SetBytes(int64(len(frame)))
 				b.ReportAllocs()

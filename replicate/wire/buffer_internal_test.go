@@ -30,7 +30,8 @@ func TestBufferFollowsBytes(t *testing.T) {
 	}
 
 	src := &zeros{piece: 1000}
-	r := NewReader(src, dataHead(MaxBody))
+	r := NewReader(src)
+	r.split.Feed(dataHead(MaxBody))
 	for src.read < MaxBody/2 {
 		if _, ok, err := r.split.Next(); ok || err != nil {
 			t.Fatal(ok, err)
@@ -92,7 +93,7 @@ func TestReaderPace(t *testing.T) {
 		}
 		far.Close()
 	}()
-	r := NewReader(near, nil)
+	r := NewReader(near)
 	largest := 0
 	for i := 0; ; i++ {
 		f, err := r.Next()
@@ -124,7 +125,7 @@ func TestReaderPace(t *testing.T) {
 func TestBufferReuse(t *testing.T) {
 	frame := (&Data{Value: make([]byte, 60_000), HasValue: true}).AppendFrame(nil, 1)
 	src := &repeat{data: frame}
-	r := NewReader(src, nil)
+	r := NewReader(src)
 	r.size = maxBuffer
 	next := func() Frame {
 		f, err := r.Next()
@@ -198,7 +199,7 @@ func TestBufferReleaseElsewhere(t *testing.T) {
 		body := bytes.Repeat([]byte{byte(i)}, 20_000)
 		stream = append(append(stream, dataHead(len(body))...), body...)
 	}
-	r := NewReader(&repeat{data: stream}, nil)
+	r := NewReader(&repeat{data: stream})
 	for range 2000 {
 		f, err := r.Next()
 		if err != nil {

@@ -122,15 +122,12 @@ func (d *fields) done(t Type, required protowire.Number) error {
 // there, or 0.
 func (d *fields) missing(required protowire.Number) protowire.Number {
 	for num := protowire.Number(1); num <= required; num++ {
-		if !d.has(num) {
+		if d.seen&(1<<num) == 0 {
 			return num
 		}
 	}
 	return 0
 }
-
-// has says whether field num was there.
-func (d *fields) has(num protowire.Number) bool { return d.seen&(1<<num) != 0 }
 
 // varint takes a number of any size.
 func (d *fields) varint() uint64 {

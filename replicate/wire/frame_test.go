@@ -136,9 +136,8 @@ func (p *pieces) Read(b []byte) (int, error) {
 func TestReader(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		frames, stream := drawStream(t)
-		first := rapid.IntRange(0, len(stream)).Draw(t, "first")
-		src := &pieces{t, stream[first:], rapid.SampledFrom([]int{1000, 5000, 100_000, 1 << 30}).Draw(t, "reads up to")}
-		r := wire.NewReader(src, stream[:first])
+		src := &pieces{t, stream, rapid.SampledFrom([]int{1000, 5000, 100_000, 1 << 30}).Draw(t, "reads up to")}
+		r := wire.NewReader(src)
 		next := func() (wire.Frame, bool) {
 			ready, unread := r.Ready(), len(src.rest)
 			f, err := r.Next()
@@ -163,7 +162,7 @@ func TestReader(t *testing.T) {
 func TestReaderEnds(t *testing.T) {
 	stream := appendFrame(nil, 1, wire.TypeStatus, []byte("body"))
 	for n := range len(stream) + 1 {
-		r := wire.NewReader(iotest.OneByteReader(bytes.NewReader(stream[:n])), nil)
+		r := wire.NewReader(iotest.OneByteReader(bytes.NewReader(stream[:n])))
 		want := io.ErrUnexpectedEOF
 		switch n {
 		case 0:
@@ -182,7 +181,7 @@ func TestReaderEnds(t *testing.T) {
 		"before": io.MultiReader(bytes.NewReader(stream), iotest.ErrReader(broken)),
 		"with":   iotest.DataErrReader(io.MultiReader(bytes.NewReader(stream), iotest.ErrReader(broken))),
 	} {
-		r := wire.NewReader(src, []byte{wire.KeepAlive})
+		r := wire.NewReader(src)
 		if f, err := r.Next(); err != nil || string(f.Body) != "body" {
 			t.Errorf("%s: %q, %v", name, f.Body, err)
 		}
@@ -193,7 +192,7 @@ func TestReaderEnds(t *testing.T) {
 		}
 	}
 
-	if _, err := wire.NewReader(idle{}, nil).Next(); err != io.ErrNoProgress {
+	if _, err := wire.NewReader(idle{}).Next(); err != io.ErrNoProgress {
 		t.Errorf("a source without progress: %v", err)
 	}
 }
@@ -243,7 +242,7 @@ func TestFrameErrors(t *testing.T) {
 			if _, _, again := s.Next(); again != err {
 				t.Errorf("%s: %v, then %v", c.name, err, again)
 			}
-			r := wire.NewReader(bytes.NewReader(c.stream), nil)
+			r := wire.NewReader(bytes.NewReader(c.stream))
 			if _, err := r.Next(); !errors.Is(err, c.want) {
 				t.Errorf("%s, read: %v", c.name, err)
 			}
@@ -260,7 +259,7 @@ func appendLong(v byte) []byte {
 func TestLargestFrame(t *testing.T) {
 	want := []byte(strings.Repeat("cairn", wire.MaxBody/5+1))[:wire.MaxBody]
 	stream := appendFrame(nil, 1, wire.TypeData, want)
-	r := wire.NewReader(bytes.NewReader(stream), nil)
+	r := wire.NewReader(bytes.NewReader(stream))
 	f, err := r.Next()
 	if err != nil || !bytes.Equal(f.Body, want) {
 		t.Errorf("%d bytes, %v", len(f.Body), err)

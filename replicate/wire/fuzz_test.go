@@ -51,7 +51,7 @@ func FuzzFrames(f *testing.F) {
 	f.Add([]byte{1, 0x80, 1}, uint16(2))
 	f.Fuzz(func(t *testing.T, stream []byte, at uint16) {
 		var read []wire.Frame
-		r := wire.NewReader(bytes.NewReader(stream), nil)
+		r := wire.NewReader(bytes.NewReader(stream))
 		var readErr error
 		for readErr == nil {
 			var frame wire.Frame

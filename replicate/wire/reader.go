@@ -28,13 +28,10 @@ type Reader struct {
 	quiet int // reads in a row that found little
 }
 
-// NewReader returns a Reader of src, whose bytes must be plaintext; a
-// transport's Reader method, of package noise, makes them so. The bytes of first
-// come before those of src: what a handshake left, already decrypted.
-func NewReader(src io.Reader, first []byte) *Reader {
-	r := &Reader{src: src, size: minBuffer}
-	r.split.Feed(first)
-	return r
+// NewReader returns a Reader of src, whose bytes must be plaintext, as those of
+// the reader that a handshake of package noise ends in.
+func NewReader(src io.Reader) *Reader {
+	return &Reader{src: src, size: minBuffer}
 }
 
 // Next returns the next frame and waits for it if it must. Keep-alives are
