@@ -15,9 +15,11 @@ type builder struct {
 	maxPages, pages int
 
 	chunks []chunk
-	// number is the page whose bits are in w, if used.
+	// number is the page whose bits are in w, if used. None of them is outside
+	// [lo, hi).
 	number uint64
 	used   bool
+	lo, hi uint32
 	w      words
 
 	// last is the last bit that was set, if any.
@@ -44,7 +46,7 @@ func (b *builder) page(number uint64) error {
 	if err := b.flush(); err != nil {
 		return err
 	}
-	b.number, b.used = number, true
+	b.number, b.used, b.lo, b.hi = number, true, PageSize, 0
 	start, end := pageStart(number), pageStart(number+1)
 	if start >= b.over.Start && end <= b.over.End {
 		return nil
@@ -57,6 +59,7 @@ func (b *builder) page(number uint64) error {
 		}
 		lo, hi := max(start, b.over.Start), min(end, b.over.End)
 		b.w.clearRange(uint32(lo-start), uint32(hi-start))
+		b.touch(0, PageSize)
 	}
 	return nil
 }
@@ -67,8 +70,11 @@ func (b *builder) flush() error {
 		return nil
 	}
 	b.used = false
-	p := newPageFromWords(&b.w)
-	b.w = words{}
+	if b.lo >= b.hi {
+		return nil
+	}
+	p := newPageFromWords(&b.w, b.lo, b.hi)
+	clear(b.w[b.lo/64 : (b.hi-1)/64+1])
 	if p.Empty() {
 		return nil
 	}
@@ -82,6 +88,9 @@ func (b *builder) flush() error {
 	b.chunks = append(b.chunks, chunk{b.number, b.number + 1, b.s.own(p)})
 	return nil
 }
+
+// touch says that bits within [lo, hi) of w are set.
+func (b *builder) touch(lo, hi uint32) { b.lo, b.hi = min(b.lo, lo), max(b.hi, hi) }
 
 // full appends full pages.
 func (b *builder) full(first, end uint64) {
@@ -99,6 +108,7 @@ func (b *builder) setRange(start, end uint64) (err error) {
 		if err == nil {
 			err = b.page(number)
 			b.w.setRange(from, to)
+			b.touch(from, to)
 		}
 	}
 	whole := func(first, end uint64) {
@@ -121,6 +131,7 @@ func (b *builder) setBits(start uint64, v []byte) error {
 			return err
 		}
 		b.w.orBits(int(off/8), v[:n])
+		b.touch(off, off+8*uint32(n))
 		for i := n - 1; i >= 0; i-- {
 			if v[i] != 0 {
 				b.last, b.any = start+8*uint64(i)+7-uint64(bits.TrailingZeros8(v[i])), true

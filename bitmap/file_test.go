@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"testing"
 
@@ -12,13 +11,37 @@ import (
 	"pgregory.net/rapid"
 )
 
-// fileModel is a bitfield file as bits, from which pages are made anew each time.
+// fileModel is a bitfield file as bits, from which the index is made anew each
+// time.
 type fileModel struct {
 	indexSize     int
-	blocks, nodes map[uint64]bool
+	blocks, nodes modelBits
 	pages         uint64
 	written       [][]byte // what the file on disk has
 }
+
+// modelBits are bits, the most significant of a byte first.
+type modelBits []byte
+
+func (m modelBits) has(i uint64) bool {
+	return i/8 < uint64(len(m)) && m[i/8]&(0x80>>(i%8)) != 0
+}
+
+func (m *modelBits) set(i uint64) {
+	if n := int(i/8) + 1; n > len(*m) {
+		*m = append(*m, make([]byte, n-len(*m))...)
+	}
+	(*m)[i/8] |= 0x80 >> (i % 8)
+}
+
+func (m modelBits) remove(i uint64) {
+	if m.has(i) {
+		m[i/8] &^= 0x80 >> (i % 8)
+	}
+}
+
+// padded returns n bytes.
+func (m modelBits) padded(n int) []byte { return append(m[:len(m):len(m)], make([]byte, n)...)[:n] }
 
 func depth(i uint64) (d int) {
 	for ; i&1 != 0; i >>= 1 {
@@ -35,13 +58,13 @@ func offsetOf(i uint64) uint64 { return (i + 1) >> depth(i) >> 1 }
 // setNode is the rule as it stands: set the bit; while the sibling is set, set the
 // parent and go up; stop when it was set.
 func (m *fileModel) setNode(i uint64) {
-	if m.nodes[i] {
+	if m.nodes.has(i) {
 		return
 	}
 	m.setNodeBit(i)
-	for m.nodes[nodeAt(depth(i), offsetOf(i)^1)] {
+	for m.nodes.has(nodeAt(depth(i), offsetOf(i)^1)) {
 		i = nodeAt(depth(i)+1, offsetOf(i)/2)
-		if m.nodes[i] {
+		if m.nodes.has(i) {
 			return
 		}
 		m.setNodeBit(i)
@@ -49,35 +72,31 @@ func (m *fileModel) setNode(i uint64) {
 }
 
 func (m *fileModel) setNodeBit(i uint64) {
-	m.nodes[i] = true
+	m.nodes.set(i)
 	m.pages = max(m.pages, i/16384+1)
 }
 
 func (m *fileModel) setBlock(i uint64) {
-	m.blocks[i] = true
+	m.blocks.set(i)
 	m.pages = max(m.pages, i/8192+1)
 }
 
 func (m *fileModel) truncate(length uint64) {
-	maps.DeleteFunc(m.blocks, func(i uint64, _ bool) bool { return i >= length })
-	maps.DeleteFunc(m.nodes, func(i uint64, _ bool) bool {
-		lastLeaf := nodeAt(0, (offsetOf(i)+1)<<depth(i)-1)
-		return lastLeaf >= 2*length
-	})
+	for b := length; b < 8*uint64(len(m.blocks)); b++ {
+		m.blocks.remove(b)
+	}
+	for i := range 8 * uint64(len(m.nodes)) {
+		if lastLeaf := nodeAt(0, (offsetOf(i)+1)<<depth(i)-1); lastLeaf >= 2*length {
+			m.nodes.remove(i)
+		}
+	}
 }
 
 // image returns all pages.
 func (m *fileModel) image() [][]byte {
 	size := m.indexSize
-	data := make([]byte, 1024*m.pages)
-	for b := range m.blocks {
-		data[b/8] |= 0x80 >> (b % 8)
-	}
-	tree := make([]byte, 2048*m.pages)
-	for n := range m.nodes {
-		tree[n/8] |= 0x80 >> (n % 8)
-	}
 	index := make([]byte, size*int(m.pages))
+	data, tree := m.blocks.padded(1024*int(m.pages)), m.nodes.padded(2048*int(m.pages))
 	two := func(full, empty bool) byte {
 		switch {
 		case full:
@@ -87,7 +106,7 @@ func (m *fileModel) image() [][]byte {
 		}
 		return 1
 	}
-	padded := append(slices.Clip(data), make([]byte, 2*len(index)+4)...)
+	padded := m.blocks.padded(2*len(index) + 4)
 	for k := 0; k < len(index); k += 2 {
 		for _, v := range padded[2*k : 2*k+4] {
 			index[k] = index[k]<<2 | two(v == 0xff, v == 0)
@@ -134,7 +153,7 @@ func TestFileModel(t *testing.T) {
 
 func testFileModel(t *rapid.T, indexSize int) {
 	f := bitmap.NewFile(indexSize)
-	m := &fileModel{indexSize: indexSize, blocks: map[uint64]bool{}, nodes: map[uint64]bool{}}
+	m := &fileModel{indexSize: indexSize}
 	genRange := func(t *rapid.T) (start, end uint64) {
 		start = genFileBlock().Draw(t, "start")
 		end = start + rapid.SampledFrom([]uint64{0, 1, 8, 31, 32, 2048, 8192, 20000}).Draw(t, "length")
@@ -145,7 +164,7 @@ func testFileModel(t *rapid.T, indexSize int) {
 			start, end := genRange(t)
 			want := uint64(0)
 			for b := start; b < end; b++ {
-				if !m.blocks[b] {
+				if !m.blocks.has(b) {
 					m.setBlock(b)
 					want++
 				}
@@ -158,8 +177,8 @@ func testFileModel(t *rapid.T, indexSize int) {
 			start, end := genRange(t)
 			want := uint64(0)
 			for b := start; b < end; b++ {
-				if m.blocks[b] {
-					delete(m.blocks, b)
+				if m.blocks.has(b) {
+					m.blocks.remove(b)
 					want++
 				}
 			}
@@ -181,7 +200,7 @@ func testFileModel(t *rapid.T, indexSize int) {
 			for range rapid.IntRange(0, 6).Draw(t, "depth") {
 				i = nodeAt(depth(i)+1, offsetOf(i)/2)
 			}
-			want := !m.nodes[i]
+			want := !m.nodes.has(i)
 			m.setNode(i)
 			if got := f.SetNode(i); got != want {
 				t.Fatalf("SetNode(%d) = %v", i, got)

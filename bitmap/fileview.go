@@ -75,10 +75,42 @@ func (v FileView) AppendPage(dst []byte, p uint64) []byte {
 	return dst
 }
 
-// readBits sets the bits of dst, all clear, to those from start on.
+// readBits sets the bits of dst, all clear, to those from start on, a multiple of
+// 8.
 func readBits(dst []byte, from Bits, start uint64) {
+	if s, ok := from.(*Set); ok {
+		s.readBits(dst, start)
+		return
+	}
 	for r := range from.Runs(start, start+8*uint64(len(dst))) {
 		setBits(dst, int(r.Start-start), int(r.End-start))
+	}
+}
+
+// readBits is readBits of fileview's sets without going through the runs of ragged
+// pages.
+func (s *Set) readBits(dst []byte, start uint64) {
+	end := start + 8*uint64(len(dst))
+	for at := s.from(start); at < len(s.chunks); at++ {
+		c := &s.chunks[at]
+		r, ok := c.within(start, end)
+		if !ok {
+			return
+		}
+		switch {
+		case c.page == nil:
+			setBits(dst, int(r.Start-start), int(r.End-start))
+		case c.page.dense():
+			var w words
+			c.page.fill(&w)
+			from, _ := c.offsets(r)
+			w.copyBits(dst[(r.Start-start)/8:(r.End-start)/8], int(from/8))
+		default:
+			base := pageStart(c.first) - start // may wrap around, as does the sum
+			for r := range c.page.Runs(c.offsets(r)) {
+				setBits(dst, int(base+r.Start), int(base+r.End))
+			}
+		}
 	}
 }
 
@@ -197,14 +229,24 @@ func (v FileView) indexByte(k uint64) (b byte) {
 // state returns the state of the blocks [start, end), of which those from see on
 // count as missing.
 func (v FileView) state(start, end, see uint64) byte {
-	at := start // up to here all are present
-	for r := range v.Blocks.Runs(start, max(start, min(end, see))) {
-		if r.Start != at {
-			return stateMixed
+	see = max(start, min(end, see))
+	present := start // up to here all are
+	if s, ok := v.Blocks.(*Set); ok {
+		if first, ok := s.NextPresent(start); ok && first < see {
+			present = min(s.NextMissing(start), see)
+			if present == start {
+				return stateMixed
+			}
 		}
-		at = r.End
+	} else {
+		for r := range v.Blocks.Runs(start, see) {
+			if r.Start != present {
+				return stateMixed
+			}
+			present = r.End
+		}
 	}
-	switch at {
+	switch present {
 	case start:
 		return stateEmpty
 	case end:

@@ -41,21 +41,6 @@ func newRunPage(start, end uint32) *Page {
 	return &Page{start: start, end: end, n: int(end - start)}
 }
 
-// newPageFromWords returns the page with the bits of w, which is not kept.
-func newPageFromWords(w *words) *Page {
-	start := w.next(0)
-	if start == PageSize {
-		return NewPage()
-	}
-	if end := w.nextMissing(start); w.next(end) == PageSize {
-		return newRunPage(start, end)
-	}
-	p := &Page{bm: roaring.FromDense(w[:], true)}
-	p.bm.RunOptimize()
-	p.n = int(p.bm.GetCardinality())
-	return p
-}
-
 // Clone returns a copy that shares nothing with p.
 func (p *Page) Clone() *Page {
 	q := &Page{start: p.start, end: p.end, n: p.n}

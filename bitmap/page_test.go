@@ -23,26 +23,17 @@ func (m *pageModel) set(start, end uint32, v bool) (changed int) {
 	return changed
 }
 
-func (m *pageModel) runs(start, end uint32) (runs []bitmap.Run) {
-	for i := start; i < min(end, bitmap.PageSize); i++ {
+func (m *pageModel) runs() (runs setModel) {
+	for i := range uint64(bitmap.PageSize) {
 		switch {
 		case !m[i]:
-		case len(runs) > 0 && runs[len(runs)-1].End == uint64(i):
+		case len(runs) > 0 && runs[len(runs)-1].End == i:
 			runs[len(runs)-1].End++
 		default:
-			runs = append(runs, bitmap.Run{Start: uint64(i), End: uint64(i) + 1})
+			runs = append(runs, bitmap.Run{Start: i, End: i + 1})
 		}
 	}
 	return runs
-}
-
-func (m *pageModel) count(start, end uint32) (n int) {
-	for i := start; i < min(end, bitmap.PageSize); i++ {
-		if m[i] {
-			n++
-		}
-	}
-	return n
 }
 
 // genOffset draws an offset, often one at which representations change: ends of
@@ -57,56 +48,50 @@ func genOffset() *rapid.Generator[uint32] {
 
 // checkPage compares everything that can be asked of p with the model.
 func checkPage(t *rapid.T, p *bitmap.Page, m *pageModel) {
-	if got, want := p.Count(), m.count(0, bitmap.PageSize); got != want {
+	runs := m.runs()
+	if got, want := p.Count(), int(runs.count()); got != want {
 		t.Fatalf("Count %d, want %d", got, want)
 	}
 	if p.Empty() != (p.Count() == 0) || p.Full() != (p.Count() == bitmap.PageSize) {
 		t.Fatalf("Empty %v, Full %v with %d offsets", p.Empty(), p.Full(), p.Count())
 	}
-	runs := m.runs(0, bitmap.PageSize)
 	diffRuns(t, "Runs", p.Runs(0, bitmap.PageSize), runs)
-	for range 4 {
+	for range 3 {
 		start, end := genOffset().Draw(t, "start"), genOffset().Draw(t, "end")
-		diffRuns(t, fmt.Sprintf("Runs(%d, %d)", start, end), p.Runs(start, end), m.runs(start, end))
-		if got, want := p.CountRange(start, end), m.count(start, end); got != want {
-			t.Fatalf("CountRange(%d, %d) = %d, want %d", start, end, got, want)
+		want := runs.within(uint64(start), uint64(end))
+		diffRuns(t, fmt.Sprintf("Runs(%d, %d)", start, end), p.Runs(start, end), want)
+		if got := p.CountRange(start, end); got != int(want.count()) {
+			t.Fatalf("CountRange(%d, %d) = %d, want %d", start, end, got, want.count())
 		}
-		checkPageAt(t, p, m, start)
+		checkPageAt(t, p, runs, start)
 	}
 	// Offsets around run ends are where searches go wrong.
 	for i, r := range runs {
 		if i < 4 || i > len(runs)-4 {
 			for _, off := range []uint64{r.Start - 1, r.Start, r.Start + 1, r.End - 1, r.End} {
-				checkPageAt(t, p, m, uint32(off))
+				checkPageAt(t, p, runs, uint32(off))
 			}
 		}
 	}
 }
 
-func checkPageAt(t *rapid.T, p *bitmap.Page, m *pageModel, off uint32) {
-	has := off < bitmap.PageSize && m[off]
-	if p.Has(off) != has {
-		t.Fatalf("Has(%d) = %v", off, !has)
+func checkPageAt(t *rapid.T, p *bitmap.Page, runs setModel, off uint32) {
+	has, next, prev := runs.at(uint64(off))
+	if p.Has(off) != (has.Len() > 0) {
+		t.Fatalf("Has(%d) = %v", off, p.Has(off))
 	}
-	next, missing := off, min(off, bitmap.PageSize)
-	for next < bitmap.PageSize && !m[next] {
-		next++
-	}
-	for missing < bitmap.PageSize && m[missing] {
-		missing++
-	}
-	if got, ok := p.NextPresent(off); ok != (next < bitmap.PageSize) || ok && got != next {
-		t.Fatalf("NextPresent(%d) = %d, %v, want %d", off, got, ok, next)
+	missing := min(off, bitmap.PageSize)
+	if has.Len() > 0 {
+		missing = uint32(has.End)
 	}
 	if got := p.NextMissing(off); got != missing {
 		t.Fatalf("NextMissing(%d) = %d, want %d", off, got, missing)
 	}
-	prev := int(min(off, bitmap.PageSize-1))
-	for prev >= 0 && !m[prev] {
-		prev--
+	if got, ok := p.NextPresent(off); ok != next.Is || ok && got != uint32(next.Block) {
+		t.Fatalf("NextPresent(%d) = %d, %v, want %v", off, got, ok, next)
 	}
-	if got, ok := p.PrevPresent(off); ok != (prev >= 0) || ok && int(got) != prev {
-		t.Fatalf("PrevPresent(%d) = %d, %v, want %d", off, got, ok, prev)
+	if got, ok := p.PrevPresent(off); ok != prev.Is || ok && got != uint32(prev.Block) {
+		t.Fatalf("PrevPresent(%d) = %d, %v, want %v", off, got, ok, prev)
 	}
 }
 

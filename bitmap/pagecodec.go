@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
-	"sync"
 )
 
 // The first byte of an encoded page: the version of the encoding in the high
@@ -16,7 +15,7 @@ const (
 
 // maxEncodedRuns is the largest number of runs that are written as runs. A run
 // takes two bytes more often than not, so here the two forms are about as long.
-const maxEncodedRuns = pageBytes / 2
+const maxEncodedRuns = maxBuildRuns
 
 // MaxPageLen is the length that no encoded page exceeds. (The varints of the gap
 // and length of a run have 14 bits together for two bytes and 21 for three; 4096
@@ -26,41 +25,31 @@ const MaxPageLen = 1 + pageBytes + 2*pageBytes/8
 // AppendBinary appends the encoding of the page that doc.go describes, and never
 // fails. Equal pages have equal encodings, however they came about.
 func (p *Page) AppendBinary(dst []byte) ([]byte, error) {
-	if p.bm == nil {
-		dst = append(dst, pageRuns)
-		if p.n > 0 {
-			dst = appendRun(dst, p.start, p.end-p.start)
+	if p.dense() {
+		var w words
+		p.fill(&w)
+		if w.runs() > maxEncodedRuns {
+			return w.appendBits(append(dst, pageBits)), nil
 		}
-		return dst, nil
-	}
-	var w words
-	p.bm.WriteDenseTo(w[:])
-	if w.runs() > maxEncodedRuns {
-		return w.appendBits(append(dst, pageBits)), nil
 	}
 	dst = append(dst, pageRuns)
-	prev := uint32(0) // the first offset that the next run may start at
-	for start := w.next(0); start < PageSize; {
-		end := w.nextMissing(start)
-		dst = appendRun(dst, start-prev, end-start)
-		prev = end + 1
-		start = w.next(end)
+	from := uint64(0) // the first offset that the next run may begin with
+	for r := range p.Runs(0, PageSize) {
+		dst = appendRun(dst, r.Start-from, r.Len())
+		from = r.End + 1
 	}
 	return dst, nil
 }
 
 // appendRun appends the gap before a run and the run's length, which is at least
 // one: a single offset is common enough to be a bit of the gap.
-func appendRun(dst []byte, gap, length uint32) []byte {
+func appendRun(dst []byte, gap, length uint64) []byte {
 	if length == 1 {
-		return binary.AppendUvarint(dst, uint64(gap)<<1)
+		return binary.AppendUvarint(dst, gap<<1)
 	}
-	dst = binary.AppendUvarint(dst, uint64(gap)<<1|1)
-	return binary.AppendUvarint(dst, uint64(length-2))
+	dst = binary.AppendUvarint(dst, gap<<1|1)
+	return binary.AppendUvarint(dst, length-2)
 }
-
-// wordsPool holds *words for decoding.
-var wordsPool = sync.Pool{New: func() any { return new(words) }}
 
 // ParsePage decodes a page that AppendBinary wrote. It accepts no other bytes:
 // the error, matching ErrCorrupt, says what is wrong with them. The page does
@@ -94,31 +83,22 @@ func (p *Page) runs() int {
 }
 
 func parsePageRuns(b []byte) (*Page, error) {
-	if len(b) == 0 {
-		return NewPage(), nil
-	}
-	start, end, rest, err := parseRun(b, 0)
-	if err != nil {
-		return nil, err
-	}
-	if len(rest) == 0 {
-		return newRunPage(start, end), nil
-	}
-	w := wordsPool.Get().(*words)
-	defer wordsPool.Put(w)
-	*w = words{}
-	w.setRange(start, end)
-	runs := 1
-	for ; len(rest) > 0; runs++ {
-		if runs == maxEncodedRuns {
+	s := scratchPool.Get().(*pageScratch)
+	defer scratchPool.Put(s)
+	runs, n, from := s.runs[:0], 0, uint32(0)
+	for len(b) > 0 {
+		if len(runs) == maxEncodedRuns {
 			return nil, fmt.Errorf("%w: page of more than %d runs", ErrCorrupt, maxEncodedRuns)
 		}
-		if start, end, rest, err = parseRun(rest, end+1); err != nil {
+		start, end, rest, err := parseRun(b, from)
+		if err != nil {
 			return nil, err
 		}
-		w.setRange(start, end)
+		runs = append(runs, pageRun{start, end})
+		n += int(end - start)
+		b, from = rest, end+1
 	}
-	return newPageFromWords(w), nil
+	return s.newPageFromRuns(runs, n), nil
 }
 
 // parseRun decodes the run at the head of b, which starts at from or later.
@@ -174,12 +154,12 @@ func PageFromBits(b []byte) (*Page, error) {
 	if len(b) != pageBytes {
 		return nil, fmt.Errorf("%w: page of %d bytes of bits, want %d", ErrCorrupt, len(b), pageBytes)
 	}
-	w := wordsPool.Get().(*words)
-	defer wordsPool.Put(w)
-	for i := range w {
-		w[i] = bits.Reverse64(binary.BigEndian.Uint64(b[8*i:]))
+	s := scratchPool.Get().(*pageScratch)
+	defer scratchPool.Put(s)
+	for i := range s.w {
+		s.w[i] = bits.Reverse64(binary.BigEndian.Uint64(b[8*i:]))
 	}
-	return newPageFromWords(w), nil
+	return newPageFromWords(&s.w, 0, PageSize), nil
 }
 
 // fill sets the bits of the page in w.

@@ -50,23 +50,22 @@ func (s *Set) AppendRLE(dst []byte, start, end uint64) []byte {
 		return AppendRLERuns(dst, s.pageRuns(start, end), start, end)
 	}
 	e := rleEncoder{dst: dst, literal: len(dst)}
-	number, _ := pageOf(start)
-	at, _ := s.find(number)
-	for ; at < len(s.chunks); at++ {
+	for at := s.from(start); at < len(s.chunks); at++ {
 		c := &s.chunks[at]
-		have := c.blocks()
-		if have.Start >= end {
+		r, ok := c.within(start, end)
+		if !ok {
 			break
 		}
-		lo, hi := max(start, have.Start), min(end, have.End)
 		switch {
 		case c.page == nil:
-			e.ones(lo-start, hi-start)
-		case c.page.dense() && hi%8 == 0:
-			e.page(c.page, uint32(lo-have.Start), uint32(hi-have.Start), lo-start)
+			e.ones(r.Start-start, r.End-start)
+		case c.page.dense() && r.End%8 == 0:
+			from, to := c.offsets(r)
+			e.page(c.page, from, to, r.Start-start)
 		default:
-			for r := range c.page.Runs(uint32(lo-have.Start), uint32(hi-have.Start)) {
-				e.ones(have.Start+r.Start-start, have.Start+r.End-start)
+			base := pageStart(c.first) - start // may wrap around, as does the sum
+			for r := range c.page.Runs(c.offsets(r)) {
+				e.ones(base+r.Start, base+r.End)
 			}
 		}
 	}
@@ -238,8 +237,10 @@ func (e *rleEncoder) page(p *Page, from, to uint32, start uint64) {
 	var w words
 	p.fill(&w)
 	var buf [pageBytes]byte
-	e.bytes(w.appendBits(buf[:0])[from/8 : to/8])
-	e.at += uint64(to-from) / 8
+	b := buf[:(to-from)/8]
+	w.copyBits(b, int(from/8))
+	e.bytes(b)
+	e.at += uint64(len(b))
 }
 
 // rleChunk is one chunk of an encoding: a literal, or size bytes of the value

@@ -45,6 +45,22 @@ type chunk struct {
 // blocks returns the range of blocks that the chunk's pages cover.
 func (c *chunk) blocks() Run { return Run{pageStart(c.first), pageStart(c.end)} }
 
+// within returns the part of [start, end) that the chunk's pages cover, and false
+// when they are behind it.
+func (c *chunk) within(start, end uint64) (r Run, ok bool) {
+	r = c.blocks()
+	if r.Start >= end {
+		return Run{}, false
+	}
+	return Run{max(start, r.Start), min(end, r.End)}, true
+}
+
+// offsets returns r, within the chunk's only page, as offsets.
+func (c *chunk) offsets(r Run) (start, end uint32) {
+	base := pageStart(c.first)
+	return uint32(r.Start - base), uint32(r.End - base)
+}
+
 // count returns the number of members.
 func (c *chunk) count() uint64 {
 	if c.page != nil {
@@ -88,6 +104,13 @@ func (s *Set) find(number uint64) (at int, ok bool) {
 	return lo, lo < len(s.chunks) && s.chunks[lo].first <= number
 }
 
+// from returns the position of the first chunk with pages from block start on.
+func (s *Set) from(start uint64) int {
+	number, _ := pageOf(start)
+	at, _ := s.find(number)
+	return at
+}
+
 // Has reports whether block i is a member.
 func (s *Set) Has(i uint64) bool {
 	number, off := pageOf(i)
@@ -109,23 +132,19 @@ func (s *Set) Count(start, end uint64) uint64 {
 	if start >= end {
 		return 0
 	}
-	number, _ := pageOf(start)
-	at, _ := s.find(number)
 	n := uint64(0)
-	for ; at < len(s.chunks); at++ {
+	for at := s.from(start); at < len(s.chunks); at++ {
 		c := &s.chunks[at]
-		have := c.blocks()
-		if have.Start >= end {
-			break
-		}
-		lo, hi := max(start, have.Start), min(end, have.End)
+		r, ok := c.within(start, end)
 		switch {
+		case !ok:
+			return n
 		case c.page == nil:
-			n += hi - lo
-		case lo == have.Start && hi == have.End:
+			n += r.Len()
+		case r == c.blocks():
 			n += uint64(c.page.n)
 		default:
-			n += uint64(c.page.CountRange(uint32(lo-have.Start), uint32(hi-have.Start)))
+			n += uint64(c.page.CountRange(c.offsets(r)))
 		}
 	}
 	return n
@@ -233,23 +252,21 @@ func (s *Set) Runs(start, end uint64) iter.Seq[Run] {
 // pageRuns is Runs with a cut at both ends of a partial page.
 func (s *Set) pageRuns(start, end uint64) iter.Seq[Run] {
 	return func(yield func(Run) bool) {
-		number, _ := pageOf(start)
-		at, _ := s.find(number)
-		for ; at < len(s.chunks); at++ {
+		for at := s.from(start); at < len(s.chunks); at++ {
 			c := &s.chunks[at]
-			have := c.blocks()
-			if have.Start >= end {
+			r, ok := c.within(start, end)
+			if !ok {
 				return
 			}
-			lo, hi := max(start, have.Start), min(end, have.End)
 			if c.page == nil {
-				if !yield(Run{lo, hi}) {
+				if !yield(r) {
 					return
 				}
 				continue
 			}
-			for r := range c.page.Runs(uint32(lo-have.Start), uint32(hi-have.Start)) {
-				if !yield(Run{have.Start + r.Start, have.Start + r.End}) {
+			base := pageStart(c.first)
+			for r := range c.page.Runs(c.offsets(r)) {
+				if !yield(Run{base + r.Start, base + r.End}) {
 					return
 				}
 			}

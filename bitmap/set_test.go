@@ -138,33 +138,45 @@ func checkSet(t *rapid.T, s *bitmap.Set, m setModel) {
 	}
 }
 
-func checkSetAt(t *rapid.T, s *bitmap.Set, m setModel, i uint64) {
-	has := false
-	next, prev := uint64(0), uint64(0)
-	nextOK, prevOK := false, false
-	missing := i
+// optional is a block number, if there Is one.
+type optional struct {
+	Block uint64
+	Is    bool
+}
+
+// at returns the run that i is in, the first member from i on and the last up to i.
+func (m setModel) at(i uint64) (has bitmap.Run, next, prev optional) {
 	for _, r := range m {
 		if r.Start <= i && i < r.End {
-			has, missing = true, r.End
+			has = r
 		}
-		if r.End > i && !nextOK {
-			next, nextOK = max(i, r.Start), true
+		if r.End > i && !next.Is {
+			next = optional{max(i, r.Start), true}
 		}
 		if r.Start <= i {
-			prev, prevOK = min(i, r.End-1), true
+			prev = optional{min(i, r.End-1), true}
 		}
 	}
-	if s.Has(i) != has {
-		t.Fatalf("Has(%d) = %v", i, !has)
+	return has, next, prev
+}
+
+func checkSetAt(t *rapid.T, s *bitmap.Set, m setModel, i uint64) {
+	has, next, prev := m.at(i)
+	if s.Has(i) != (has.Len() > 0) {
+		t.Fatalf("Has(%d) = %v", i, s.Has(i))
 	}
-	if got, ok := s.NextPresent(i); got != next || ok != nextOK {
-		t.Fatalf("NextPresent(%d) = %d, %v, want %d, %v", i, got, ok, next, nextOK)
+	if got, ok := s.NextPresent(i); got != next.Block || ok != next.Is {
+		t.Fatalf("NextPresent(%d) = %d, %v, want %v", i, got, ok, next)
+	}
+	missing := i
+	if has.Len() > 0 {
+		missing = has.End
 	}
 	if got := s.NextMissing(i); got != missing {
 		t.Fatalf("NextMissing(%d) = %d, want %d", i, got, missing)
 	}
-	if got, ok := s.PrevPresent(i); got != prev || ok != prevOK {
-		t.Fatalf("PrevPresent(%d) = %d, %v, want %d, %v", i, got, ok, prev, prevOK)
+	if got, ok := s.PrevPresent(i); got != prev.Block || ok != prev.Is {
+		t.Fatalf("PrevPresent(%d) = %d, %v, want %v", i, got, ok, prev)
 	}
 }
 

@@ -101,6 +101,17 @@ func (w *words) appendBits(dst []byte) []byte {
 	return dst
 }
 
+// copyBits sets dst to the bytes of the page from byte at on, most significant bit
+// first. They do not reach beyond the page.
+func (w *words) copyBits(dst []byte, at int) {
+	for ; len(dst) >= 8 && at%8 == 0; at, dst = at+8, dst[8:] {
+		binary.BigEndian.PutUint64(dst, bits.Reverse64(w[at/8]))
+	}
+	for i := range dst {
+		dst[i] = bits.Reverse8(byte(w[(at+i)/8] >> (8 * ((at + i) % 8))))
+	}
+}
+
 // orBits sets the bits of b, most significant bit first, from byte at of the
 // page on. Together they do not reach beyond the page.
 func (w *words) orBits(at int, b []byte) {
