@@ -1,6 +1,7 @@
 package secretstream_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"testing"
@@ -33,7 +34,7 @@ func BenchmarkStream(b *testing.B) {
 			if err := from.CloseWrite(); err != nil {
 				b.Fatal(err)
 			}
-			if err := <-done; err != io.EOF {
+			if err := <-done; !errors.Is(err, io.EOF) {
 				b.Fatal(err)
 			}
 		})

@@ -21,7 +21,7 @@ import (
 // All methods may be called from several goroutines. Two goroutines that read, or
 // two that write, take turns.
 type Conn struct {
-	// Constant after New.
+	// Constant after New, unless said otherwise.
 	raw       io.ReadWriteCloser
 	in        deadlineReader // raw, or a pump on it
 	initiator bool
@@ -148,6 +148,9 @@ func (c *Conn) routineRun() {
 // Handshake waits until the keys are known. That the peer has proven to know
 // them too is certain once something was read.
 func (c *Conn) Handshake(ctx context.Context) error {
+	if c.isOpen() {
+		return nil
+	}
 	select {
 	case <-c.opened:
 		return nil
@@ -160,9 +163,7 @@ func (c *Conn) Handshake(ctx context.Context) error {
 
 // awaitOpen waits for the keys, for a reader or writer.
 func (c *Conn) awaitOpen(d *deadline) error {
-	select {
-	case <-c.opened: // as ever after the first time
-	default:
+	if !c.isOpen() {
 		select {
 		case <-c.opened:
 		case <-c.done:

@@ -183,7 +183,7 @@ func TestHalfClose(t *testing.T) {
 	if got, err := io.ReadAll(b); err != nil || string(got) != "question" {
 		t.Fatalf("%q, %v", got, err)
 	}
-	if _, err := b.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := b.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("the end does not last: %v", err)
 	}
 	answer := pattern(2_000_000)

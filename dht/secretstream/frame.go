@@ -1,6 +1,7 @@
 package secretstream
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -110,7 +111,7 @@ func (f *frameReader) fill(need int) error {
 			return nil // an error comes again
 		}
 		switch {
-		case err == io.EOF && f.w > f.r:
+		case errors.Is(err, io.EOF) && f.w > f.r:
 			return io.ErrUnexpectedEOF
 		case err != nil:
 			return err
@@ -137,7 +138,7 @@ func (f *frameReader) makeRoom(need int) {
 		f.moveTo(make([]byte, size))
 	case f.w == f.r:
 		f.r, f.w = headroom, headroom
-	case f.r+need > size, f.w-f.r < blockSize && f.r > size/2:
+	case f.r > headroom && (f.r+need > size || f.w-f.r < blockSize):
 		f.moveTo(f.buf)
 	}
 }

@@ -162,7 +162,7 @@ func TestLengthIsNotAllocated(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	for range streams {
-		if _, err := receive(t, secretstream.Options{}, f[0], []byte{0xff, 0xff, 0xff}, make([]byte, 100)); err != io.ErrUnexpectedEOF {
+		if _, err := receive(t, secretstream.Options{}, f[0], []byte{0xff, 0xff, 0xff}, make([]byte, 100)); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Fatal(err)
 		}
 	}

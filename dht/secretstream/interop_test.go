@@ -196,7 +196,7 @@ func TestReferenceMessages(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.event("end")
-		if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("it ends when we do, but: %v", err)
 		}
 	})
@@ -216,7 +216,7 @@ func TestReferenceHalfClose(t *testing.T) {
 			t.Errorf("%q, %v", m, err)
 		}
 		r.call("end", nil)
-		if _, err := c.ReadMessage(); err != io.EOF {
+		if _, err := c.ReadMessage(); !errors.Is(err, io.EOF) {
 			t.Error(err)
 		}
 		r.event("conn-close")
@@ -225,7 +225,7 @@ func TestReferenceHalfClose(t *testing.T) {
 		r = meet(t, p, weInitiate, peers.Args{"autoEnd": false})
 		c = mustNew(t, r.raw, weInitiate, &secretstream.Options{Key: key(1)})
 		r.call("end", nil)
-		if _, err := c.ReadMessage(); err != io.EOF {
+		if _, err := c.ReadMessage(); !errors.Is(err, io.EOF) {
 			t.Error(err)
 		}
 		if _, err := c.Write([]byte("still here")); err != nil {
@@ -275,7 +275,7 @@ func TestReferenceKeepAlive(t *testing.T) {
 
 func isDeadline(err error) bool {
 	var timeout net.Error
-	return errors.As(err, &timeout) && timeout.Timeout() && err != secretstream.ErrTimeout
+	return errors.As(err, &timeout) && timeout.Timeout() && !errors.Is(err, secretstream.ErrTimeout)
 }
 
 func TestReferenceWrongKey(t *testing.T) {

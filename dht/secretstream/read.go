@@ -20,11 +20,14 @@ type readSide struct {
 	err     error  // what ended this direction: io.EOF, io.ErrUnexpectedEOF
 }
 
-// Read reads the bytes of messages into b, at most one message at a time. The
-// error is io.EOF after the peer has ended its side; the end is not
-// authenticated, so what is read must say itself where it ends, or an attacker
-// could cut it short between messages.
+// Read reads the bytes of messages into b, at most one message at a time; empty
+// messages are passed over. The error is io.EOF after the peer has ended its side.
+// That end is not authenticated: what is read must say itself where it ends, or an
+// attacker could cut it short between messages.
 func (c *Conn) Read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, c.ended()
+	}
 	c.read.Lock()
 	defer c.read.Unlock()
 	for len(c.read.message) == 0 {
@@ -32,9 +35,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if c.read.message = message; len(b) == 0 {
-			break
-		}
+		c.read.message = message
 	}
 	n := copy(b, c.read.message)
 	c.read.message = c.read.message[n:]
@@ -59,7 +60,7 @@ func (c *Conn) ReadMessage() ([]byte, error) {
 func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 	for {
 		message, err := c.ReadMessage()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return n, nil
 		}
 		if err != nil {
@@ -119,7 +120,7 @@ func (c *Conn) readFailed(err error) error {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return err
-	case err == io.EOF, err == io.ErrUnexpectedEOF:
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		c.read.err = err
 		return err
 	}

@@ -124,7 +124,7 @@ func TestTimeout(t *testing.T) {
 			time.Sleep(6 * time.Second)
 			far.Write([]byte{56})
 		}()
-		if _, err := c.Read(make([]byte, 1)); err != secretstream.ErrTimeout {
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, secretstream.ErrTimeout) {
 			t.Errorf("Read: %v", err)
 		}
 		if got, want := time.Since(start), 16*time.Second; got != want {
@@ -134,7 +134,7 @@ func TestTimeout(t *testing.T) {
 		if _, err := c.Write([]byte{1}); !errors.As(err, &timeout) || !timeout.Timeout() {
 			t.Errorf("Write: %v", err)
 		}
-		if _, err := far.Read(make([]byte, 1)); err != io.EOF {
+		if _, err := far.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("the raw stream is open: %v", err)
 		}
 	})
@@ -148,7 +148,7 @@ func TestSetTimeout(t *testing.T) {
 		c.SetTimeout(0)
 		start := time.Now()
 		time.AfterFunc(time.Minute, func() { c.SetTimeout(5 * time.Second) })
-		if _, err := c.Read(make([]byte, 1)); err != secretstream.ErrTimeout {
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, secretstream.ErrTimeout) {
 			t.Errorf("Read: %v", err)
 		}
 		if got, want := time.Since(start), 65*time.Second; got != want {

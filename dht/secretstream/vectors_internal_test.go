@@ -3,6 +3,7 @@ package secretstream
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -180,10 +181,10 @@ func TestUnorderedNonceEnds(t *testing.T) {
 	if err := conn.Send([]byte("last")); err != nil {
 		t.Fatal(err)
 	}
-	if err := conn.Send([]byte("one more")); err != errExhausted {
+	if err := conn.Send([]byte("one more")); !errors.Is(err, errExhausted) {
 		t.Error(err)
 	}
-	if _, err := conn.Read(make([]byte, 1)); err != errExhausted {
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, errExhausted) {
 		t.Errorf("the stream goes on: %v", err)
 	}
 }

@@ -282,27 +282,28 @@ func (c *Conn) Flush(ctx context.Context) error {
 func (c *Conn) awaitWritten(ctx context.Context) error {
 	w := &c.write
 	w.Lock()
-	target := w.queued
-	for {
-		written, err := w.written, w.err
+	defer w.Unlock()
+	for target := w.queued; w.written < target; {
+		if w.err != nil {
+			return w.err
+		}
 		if w.progress == nil {
 			w.progress = make(chan struct{})
 		}
 		progress := w.progress
 		w.Unlock()
-		if written >= target {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+		var err error
 		select {
 		case <-progress:
 		case <-c.done:
-			return c.cause
+			err = c.cause
 		case <-ctx.Done():
-			return ctx.Err()
+			err = ctx.Err()
 		}
 		w.Lock()
+		if err != nil {
+			return err
+		}
 	}
+	return nil
 }
