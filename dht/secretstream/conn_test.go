@@ -12,8 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cairn-feeds/cairn/dht/secretstream"
 	"golang.org/x/net/nettest"
+
+	"github.com/cairn-feeds/cairn/dht/secretstream"
 )
 
 func TestNetConn(t *testing.T) {

@@ -266,7 +266,7 @@ func TestReferenceKeepAlive(t *testing.T) {
 
 		// A reference without a keep-alive delivers ours.
 		r = meet(t, p, weInitiate, peers.Args{})
-		c = mustNew(t, r.raw, weInitiate, &secretstream.Options{Key: key(1), KeepAlive: 20 * time.Millisecond})
+		mustNew(t, r.raw, weInitiate, &secretstream.Options{Key: key(1), KeepAlive: 20 * time.Millisecond})
 		if got := r.event("data"); len(got.Bytes("data")) != 0 {
 			t.Errorf("the reference got %v", got)
 		}

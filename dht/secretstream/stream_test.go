@@ -10,8 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cairn-feeds/cairn/dht/secretstream"
 	"pgregory.net/rapid"
+
+	"github.com/cairn-feeds/cairn/dht/secretstream"
 )
 
 // TestStreamIsAPipe does random things to both ends of a stream over a wire that

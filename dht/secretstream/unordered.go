@@ -8,8 +8,9 @@ import (
 	"io"
 	"sync"
 
-	"github.com/cairn-feeds/cairn/dht/internal/hash"
 	"golang.org/x/crypto/nacl/secretbox"
+
+	"github.com/cairn-feeds/cairn/dht/internal/hash"
 )
 
 const (
