@@ -27,6 +27,11 @@ func TestSecretKeyStaysSecret(t *testing.T) {
 	for _, handler := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
 		slog.New(handler).Info("key", "secret", pair.Secret, "pair", pair)
 	}
+	for _, placeholder := range []string{`secret="[secret key]"`, `"secret":"[secret key]"`} {
+		if !strings.Contains(out.String(), placeholder) {
+			t.Errorf("%q is missing in:\n%s", placeholder, out.String())
+		}
+	}
 	if b, err := json.Marshal(pair); err == nil {
 		t.Errorf("JSON of a key pair: %s", b)
 	}

@@ -66,9 +66,7 @@ func prove(nodes []Node, r Reader, sig func(slot uint64) (Signature, error), blo
 		return p, nil
 	}
 	var has nodeSet
-	if err := has.addDigest(r, leaf, digest); err != nil {
-		return Proof{}, err
-	}
+	has.addDigest(leaf, digest)
 	for x := leaf; !has.contains(x); x = x.Parent() {
 		sibling := x.Sibling()
 		known, err := r.Has(sibling)
@@ -128,10 +126,14 @@ func (p *Proof) sign(r Reader, sig func(slot uint64) (Signature, error), root In
 	return *p, nil
 }
 
-// nodeSet is the few nodes around one path that a requester said it has. When
-// it has two siblings it has their parent.
+// nodeSet is the few nodes around one path that a requester said it has: for
+// each level a sibling at most, then one ancestor and the roots to its left.
+//
+// Hypercore 9 leaves out of it what it does not know itself, and adds parents whose
+// two children are in it. Neither changes a proof: on the way up from a known leaf
+// all is known that can matter, and the path ends at the ancestor or before.
 type nodeSet struct {
-	members [128]Index
+	members [2*maxRoots + 2]Index
 	len     int
 }
 
@@ -139,61 +141,26 @@ func (s *nodeSet) contains(i Index) bool {
 	return slices.Contains(s.members[:s.len], i)
 }
 
-// add adds i and the parents that become complete. No honest digest fills the
-// set; beyond that the requester gets nodes that it says it has.
 func (s *nodeSet) add(i Index) {
-	for !s.contains(i) && s.len < len(s.members) {
-		s.members[s.len] = i
-		s.len++
-		if !s.contains(i.Sibling()) {
-			return
-		}
-		i = i.Parent()
-	}
+	s.members[s.len] = i
+	s.len++
 }
 
-// addKnown adds i unless r lacks it: what we cannot know either is not worth
-// leaving out.
-func (s *nodeSet) addKnown(r Reader, i Index) error {
-	known, err := r.Has(i)
-	if err == nil && known {
-		s.add(i)
-	}
-	return err
-}
-
-// addDigest adds what a digest for the path up from leaf says.
-func (s *nodeSet) addDigest(r Reader, leaf Index, digest uint64) error {
+// addDigest adds what a digest for the path up from leaf says. Having an ancestor
+// implies having the roots to its left: they were verified with it.
+func (s *nodeSet) addDigest(leaf Index, digest uint64) {
 	ancestor := digest&1 != 0
 	x := leaf
 	for digest >>= 1; digest != 0 && x.Depth() < maxRoots; digest >>= 1 {
 		if digest == 1 && ancestor {
-			return s.addAncestor(r, x)
+			s.add(x)
+			left := min(x, x.Sibling())
+			s.len += len(AppendFullRoots(s.members[s.len:s.len], left.end()))
+			return
 		}
 		if digest&1 != 0 {
-			if err := s.addKnown(r, x.Sibling()); err != nil {
-				return err
-			}
+			s.add(x.Sibling())
 		}
 		x = x.Parent()
 	}
-	return nil
-}
-
-// addAncestor adds an ancestor and what having it implies: all roots to its left
-// were verified at one time.
-func (s *nodeSet) addAncestor(r Reader, x Index) error {
-	if err := s.addKnown(r, x); err != nil {
-		return err
-	}
-	if sibling := x.Sibling(); sibling < x {
-		x = sibling
-	}
-	var space [64]Index
-	for _, i := range AppendFullRoots(space[:0], x.end()) {
-		if err := s.addKnown(r, i); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -252,9 +252,104 @@ func TestHostileNumbers(t *testing.T) {
 	if _, err := tree.KnownLength(everything{}, 1<<64-1); err != nil {
 		t.Errorf("known length of everything: %v", err)
 	}
-	many := tree.Proof{Nodes: make([]tree.Node, 1000)}
-	if _, err := newReplica(f.pair.Public).verifier().Block(0, nil, many); !errors.Is(err, tree.ErrMalformed) {
-		t.Errorf("1000 nodes: %v, want ErrMalformed", err)
+}
+
+// TestLargestLength makes up a static feed of 2^52 blocks, and one with another
+// block that nobody could count.
+func TestLargestLength(t *testing.T) {
+	var p tree.Proof
+	root := tree.Leaf(0, []byte("first"))
+	for root.Index.Depth() < 52 {
+		sibling := tree.Node{Index: root.Index.Sibling(), Size: 1}
+		p.Nodes = append(p.Nodes, sibling)
+		root = tree.ParentNode(root, sibling)
+	}
+	v := tree.Verifier{Reader: tree.NodeMap{}, Key: tree.PublicKey(tree.TreeHash([]tree.Node{root}))}
+	got, err := v.Block(0, []byte("first"), p)
+	if err != nil || got.Length != tree.MaxLength || got.ByteLength != 52+5 {
+		t.Errorf("length %d, %d bytes, %v", got.Length, got.ByteLength, err)
+	}
+	beyond := tree.Node{Index: 2 * tree.MaxLength}
+	v.Key = tree.PublicKey(tree.TreeHash([]tree.Node{root, beyond}))
+	p.Nodes = append(p.Nodes, beyond)
+	if got, err := v.Block(0, []byte("first"), p); !errors.Is(err, tree.ErrMalformed) {
+		t.Errorf("length %d, %v, want ErrMalformed", got.Length, err)
+	}
+}
+
+// TestSuperfluousNodes adds true nodes that have no business in a proof.
+func TestSuperfluousNodes(t *testing.T) {
+	f := smallFeed(t, 11)
+	r := newReplica(f.pair.Public)
+	r.fetch(t, f, 10, false)
+	f.append(t, []byte("block 11"))
+	for _, c := range []struct {
+		block uint64
+		hash  bool
+		extra []tree.Index
+	}{
+		{11, false, []tree.Index{1}},     // beside the signed roots
+		{11, false, []tree.Index{5, 17}}, // that is known, but not in this place
+		{11, false, []tree.Index{22}},    // the leaf itself
+		{11, false, []tree.Index{19}},    // the root above it
+		{10, true, []tree.Index{20}},     // the leaf again
+		{5, false, []tree.Index{9}},      // on the path, below what is known
+		{5, false, []tree.Index{3, 1}},
+	} {
+		p := f.prove(t, c.block, r.digest(t, c.block), c.hash)
+		for _, i := range c.extra {
+			p.Nodes = append(p.Nodes, f.nodes[i])
+		}
+		if v, err := r.verify(f, c.block, c.hash, p); !errors.Is(err, tree.ErrMalformed) {
+			t.Errorf("block %d with nodes %v: %+v, %v, want ErrMalformed", c.block, indexes(p.Nodes), v, err)
+		}
+	}
+	// Far too many: refused before anything is hashed.
+	many := tree.Proof{Nodes: make([]tree.Node, 100_000)}
+	if _, err := r.verifier().Block(5, nil, many); !errors.Is(err, tree.ErrMalformed) {
+		t.Errorf("%d nodes: %v, want ErrMalformed", len(many.Nodes), err)
+	}
+}
+
+// TestSizes overflows sums of sizes, in every place that has one.
+func TestSizes(t *testing.T) {
+	f := smallFeed(t, 11)
+	for _, hash := range []bool{false, true} {
+		p := f.prove(t, 5, 0, hash)
+		for i := range p.Nodes {
+			for _, size := range []uint64{tree.MaxSize, tree.MaxSize + 1, 1<<64 - 1} {
+				damaged := p
+				damaged.Nodes = slices.Clone(p.Nodes)
+				damaged.Nodes[i].Size = size
+				r := newReplica(f.pair.Public)
+				if v, err := r.verify(f, 5, hash, damaged); !errors.Is(err, tree.ErrSize) {
+					t.Errorf("node %d of size %d: %+v, %v, want ErrSize", p.Nodes[i].Index, size, v, err)
+				}
+			}
+		}
+	}
+}
+
+// TestDamagedSize has a leaf stored with a wrong size, and nothing that would tell the
+// right one of its sibling: that is not the peer's fault.
+func TestDamagedSize(t *testing.T) {
+	f := smallFeed(t, 11)
+	for name, damage := range map[string]func(tree.NodeMap){
+		"no parent":       func(m tree.NodeMap) { delete(m, 9) },
+		"no sibling":      func(m tree.NodeMap) { delete(m, 8) },
+		"small parent":    func(m tree.NodeMap) { m.Add(tree.Node{Index: 9, Size: 1}) },
+		"damaged sibling": func(m tree.NodeMap) { m.Add(tree.Node{Index: 8, Size: 7}) },
+	} {
+		r := newReplica(f.pair.Public)
+		r.fetch(t, f, 5, false)
+		leaf := r.nodes[10]
+		leaf.Size++
+		r.nodes.Add(leaf)
+		damage(r.nodes)
+		v, err := r.verify(f, 5, false, tree.Proof{})
+		if _, blamed := errors.AsType[*tree.ProofError](err); blamed || !errors.Is(err, tree.ErrSize) {
+			t.Errorf("%s: %+v, %v, want ErrSize and nobody blamed", name, v, err)
+		}
 	}
 }
 
