@@ -4,7 +4,7 @@ import "math/bits"
 
 // Nodes of a flat tree are numbered in order: leaves are even, a node of depth d
 // ends in d one bits. Both the tree bits of a bitfield file and its index are
-// numbered like this. (All of it works up to depth 62; see b.1 of doc.go.)
+// numbered like this. All of it works up to depth 62.
 
 // flatDepth returns the height of node i above the leaves.
 func flatDepth(i uint64) int { return bits.TrailingZeros64(^i) }

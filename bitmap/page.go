@@ -29,7 +29,7 @@ type Page struct {
 	start, end uint32
 	// n is the number of offsets in bm; end-start when bm is nil.
 	n int
-	// owner is the Set that may change this page in place, if any.
+	// owner is the identity of the set that may change this page in place, if any.
 	owner *owner
 }
 

@@ -190,3 +190,89 @@ func TestPageBits(t *testing.T) {
 		t.Fatalf("short page: %v", err)
 	}
 }
+
+// pageEncodings are written in stores: they must stay as they are.
+var pageEncodings = []struct {
+	runs []bitmap.Run
+	hex  string
+}{
+	{nil, "10"},
+	{[]bitmap.Run{{Start: 0, End: 1}}, "1000"},
+	{[]bitmap.Run{{Start: 0, End: 2}}, "100100"},
+	{[]bitmap.Run{{Start: 0, End: 11}}, "100109"},
+	{[]bitmap.Run{{Start: 0, End: 131}}, "10018101"},
+	{[]bitmap.Run{{Start: 1, End: 2}, {Start: 3, End: 7}}, "10020102"},
+	{[]bitmap.Run{{Start: 63, End: 64}}, "107e"},
+	{[]bitmap.Run{{Start: 64, End: 65}}, "108001"},
+	{[]bitmap.Run{{Start: 0, End: 65535}}, "1001fdff03"},
+	{[]bitmap.Run{{Start: 0, End: 65536}}, "1001feff03"},
+	{[]bitmap.Run{{Start: 65535, End: 65536}}, "10feff07"},
+	{[]bitmap.Run{{Start: 0, End: 1}, {Start: 65535, End: 65536}}, "1000faff07"},
+}
+
+func TestPageEncoding(t *testing.T) {
+	for _, c := range pageEncodings {
+		p := bitmap.NewPage()
+		for _, r := range c.runs {
+			p.Add(uint32(r.Start), uint32(r.End))
+		}
+		b, err := p.AppendBinary(nil)
+		if err != nil || fmt.Sprintf("%x", b) != c.hex {
+			t.Errorf("%v is written as %x, %v, want %s", p, b, err, c.hex)
+		}
+	}
+	// Every 16th block is the most that is written as runs, in a byte each.
+	p := bitmap.NewPage()
+	for off := uint32(0); off < bitmap.PageSize; off += 16 {
+		p.Add(off, off+1)
+	}
+	if b, _ := p.AppendBinary(nil); len(b) != 1+4096 || b[0] != 0x10 || b[1] != 0 || b[2] != 14*2 {
+		t.Errorf("page of 4096 runs: %x... of %d bytes", b[:3], len(b))
+	}
+	p.Add(2, 3)
+	if b, _ := p.AppendBinary(nil); len(b) != 1+8192 || b[0] != 0x11 || b[1] != 0xa0 || b[2] != 0 || b[3] != 0x80 {
+		t.Errorf("page of 4097 runs: %x... of %d bytes", b[:4], len(b))
+	}
+}
+
+func TestParsePageErrors(t *testing.T) {
+	full := bytes.Repeat([]byte{0xff}, 8192)
+	for _, c := range []struct {
+		name string
+		page []byte
+	}{
+		{"no bytes", nil},
+		{"another version", []byte{0x20}},
+		{"another form", []byte{0x12}},
+		{"ends within a gap", []byte{0x10, 0x80}},
+		{"ends before a length", []byte{0x10, 0x01}},
+		{"padded gap", []byte{0x10, 0x80, 0x00}},
+		{"padded length", []byte{0x10, 0x01, 0x80, 0x00}},
+		{"gap of 4 bytes", []byte{0x10, 0x80, 0x80, 0x80, 0x01}},
+		{"begins beyond the page", []byte{0x10, 0x80, 0x80, 0x08}},
+		{"ends beyond the page", []byte{0x10, 0x01, 0xff, 0xff, 0x03}},
+		{"second run beyond the page", []byte{0x10, 0x01, 0xfe, 0xff, 0x03, 0x00}},
+		{"4097 runs", append([]byte{0x10}, make([]byte, 4097)...)},
+		{"short bits", append([]byte{0x11}, full[1:]...)},
+		{"long bits", append([]byte{0x11, 0}, full...)},
+		{"bits of a run", append([]byte{0x11}, full...)},
+	} {
+		p, err := bitmap.ParsePage(c.page)
+		if p != nil || !errors.Is(err, bitmap.ErrCorrupt) {
+			t.Errorf("%s: %v, %v", c.name, p, err)
+		}
+	}
+}
+
+// TestPageAppendAllocs appends a block to the page of a growing feed: a copy of the
+// page is all that is allocated.
+func TestPageAppendAllocs(t *testing.T) {
+	p, enc := bitmap.NewPage(), make([]byte, 0, 16)
+	if n := testing.AllocsPerRun(1000, func() {
+		p = p.Clone()
+		p.Add(uint32(p.Count()), uint32(p.Count())+1)
+		enc, _ = p.AppendBinary(enc[:0])
+	}); n != 1 {
+		t.Errorf("%v allocations, want 1", n)
+	}
+}

@@ -13,14 +13,13 @@ const (
 	pageBits = 0x11 // version 1: 8192 bytes follow, a bit for each offset
 )
 
-// maxEncodedRuns is the largest number of runs that are written as runs. A run
-// takes two bytes more often than not, so here the two forms are about as long.
+// maxEncodedRuns is the largest number of runs that are written as runs. They take
+// two bytes each more often than not, so here both forms are about as long.
 const maxEncodedRuns = maxBuildRuns
 
-// MaxPageLen is the length that no encoded page exceeds. (The varints of the gap
-// and length of a run have 14 bits together for two bytes and 21 for three; 4096
-// runs cannot have more than 1024 such longer values among 65,536 offsets.)
-const MaxPageLen = 1 + pageBytes + 2*pageBytes/8
+// MaxPageLen is a length that no encoded page exceeds. (A run takes two bytes, and
+// one more at most for each 64 offsets that it has or skips.)
+const MaxPageLen = 1 + 2*maxEncodedRuns + PageSize/64
 
 // AppendBinary appends the encoding of the page that doc.go describes, and never
 // fails. Equal pages have equal encodings, however they came about.

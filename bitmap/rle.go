@@ -2,20 +2,11 @@ package bitmap
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"iter"
 	"math"
 	"math/bits"
 	"slices"
-)
-
-var (
-	// ErrInvalidRLE marks bytes that are no run-length encoded bitfield.
-	ErrInvalidRLE = errors.New("bitmap: invalid RLE bitfield")
-	// ErrTooLarge marks a run-length encoded bitfield that decodes to more than
-	// the caller allows.
-	ErrTooLarge = errors.New("bitmap: RLE bitfield too large")
 )
 
 // AppendRLE appends the run-length encoding of a bitfield to dst, byte for byte
@@ -43,8 +34,9 @@ func AppendRLERuns(dst []byte, runs iter.Seq[Run], start, end uint64) []byte {
 	return e.finish()
 }
 
-// AppendRLE appends what AppendRLERuns makes of the members in [start, end). It
-// takes time in proportion to the number of pages at most.
+// AppendRLE appends what AppendRLERuns makes of the members in [start, end), in
+// time that is bounded by the number of pages. Pages that are held elsewhere are
+// best put into a Set for this: SetPage does not copy them.
 func (s *Set) AppendRLE(dst []byte, start, end uint64) []byte {
 	if start%8 != 0 {
 		return AppendRLERuns(dst, s.pageRuns(start, end), start, end)
@@ -76,10 +68,9 @@ func (s *Set) AppendRLE(dst []byte, start, end uint64) []byte {
 // rleEncoder encodes a bitfield that arrives as runs of equal bytes and other
 // bytes, in order.
 //
-// The rule, in the words of the reference: a run of 00 or ff bytes becomes a run
-// chunk if that makes the output smaller than leaving it in the literal before
-// it. A run of two bytes always does, so that the literal that waits never has
-// more of them than there are differing bytes.
+// A run of 00 or ff bytes becomes a run chunk if that makes the output smaller than
+// leaving it in the literal before it. With two bytes it always does, so that long
+// runs are never written out.
 type rleEncoder struct {
 	dst []byte
 	// literal is where in dst the pending literal begins, whose header is not
@@ -243,12 +234,13 @@ func (e *rleEncoder) page(p *Page, from, to uint32, start uint64) {
 	e.at += uint64(len(b))
 }
 
-// rleChunk is one chunk of an encoding: a literal, or size bytes of the value
-// fill, 00 or ff.
+// rleChunk is one chunk of an encoding: a run of bytes of the value fill, 00 or
+// ff, or a literal.
 type rleChunk struct {
-	literal []byte // nil for a run
-	size    uint64 // in bytes, len(literal) for a literal
+	size    uint64 // in bytes
+	run     bool
 	fill    byte
+	literal []byte
 }
 
 // nextRLE cuts the chunk at the head of src off it. The error matches
@@ -260,7 +252,8 @@ func nextRLE(src []byte) (c rleChunk, rest []byte, err error) {
 	}
 	src = src[n:]
 	if head&1 != 0 {
-		if c.size = head >> 2; head&2 != 0 {
+		c.size, c.run = head>>2, true
+		if head&2 != 0 {
 			c.fill = 0xff
 		}
 		return c, src, nil
@@ -268,7 +261,7 @@ func nextRLE(src []byte) (c rleChunk, rest []byte, err error) {
 	if c.size = head >> 1; c.size > uint64(len(src)) {
 		return c, nil, fmt.Errorf("%w: literal of %d bytes, %d are left", ErrInvalidRLE, c.size, len(src))
 	}
-	c.literal = src[:c.size:c.size]
+	c.literal = src[:c.size]
 	return c, src[c.size:], nil
 }
 
@@ -314,12 +307,12 @@ func DecodeRLE(dst, src []byte, maxBytes int) ([]byte, error) {
 		if err != nil {
 			return dst, err // cannot happen: RLELen has seen it
 		}
-		if c.literal != nil {
-			dst = append(dst, c.literal...)
-		} else {
+		if c.run {
 			at := len(dst)
 			dst = dst[:at+int(c.size)]
 			fill(dst[at:], c.fill)
+		} else {
+			dst = append(dst, c.literal...)
 		}
 		src = rest
 	}

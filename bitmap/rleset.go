@@ -60,7 +60,7 @@ func (s *Set) ReplaceRLE(start uint64, src []byte, limits RLELimits) (last uint6
 			return 0, false, err
 		}
 		switch {
-		case c.literal != nil:
+		case !c.run:
 			err = b.setBits(at, c.literal)
 		case c.fill != 0 && c.size > 0:
 			err = b.setRange(at, at+8*c.size)

@@ -1,13 +1,6 @@
 package bitmap
 
-import (
-	"errors"
-	"fmt"
-)
-
-// ErrCorrupt marks bytes that cannot be what AppendBinary, AppendBits or
-// File.AppendPage wrote.
-var ErrCorrupt = errors.New("bitmap: corrupt")
+import "fmt"
 
 // Run is a half-open range: Start, Start+1, ... End-1. A run that this package
 // yields is never empty.

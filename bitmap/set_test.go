@@ -430,8 +430,11 @@ func TestSetHuge(t *testing.T) {
 // clones; it is for the race detector.
 func TestSetConcurrent(t *testing.T) {
 	s := new(bitmap.Set)
-	for i := uint64(0); i < 200_000; i += 3 {
+	for i := uint64(0); i < 100_000; i += 3 {
 		s.Add(i, i+1)
+	}
+	for i := uint64(131_072); i < 190_000; i += 100 {
+		s.Add(i, i+90)
 	}
 	want := s.Len()
 	var wg sync.WaitGroup

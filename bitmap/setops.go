@@ -73,7 +73,7 @@ type operand struct {
 // combine sets s to what f makes of the pages of s and o. f is not asked about
 // pages of which neither has anything.
 func (s *Set) combine(o *Set, f func(a, b operand) operand) {
-	var out []chunk
+	out := make([]chunk, 0, len(s.chunks))
 	a, b := s.chunks, o.chunks
 	for at := uint64(0); ; {
 		// Chunks that begin before at have been used up to there.
