@@ -109,7 +109,9 @@
 //     refused. Where the walk ends at a known node, more of a well-formed proof may
 //     follow: it was asked for before other answers arrived.
 //   - Known nodes are never replaced. A valid signature over nodes that
-//     contradict them is the proof of a fork, [ForkError].
+//     contradict them is the proof of a fork, [ForkError]. Not every fork shows at once:
+//     growth that shares no node with what is known looks honest. A later answer
+//     shows it, at the latest one to a digest of 0, which brings every node of the path.
 //   - The size of a leaf that came without its content is not proved by its hash, only the
 //     sum with its sibling is. Content that arrives later corrects both.
 package tree

@@ -20,6 +20,11 @@ var (
 	// ErrNoSignature means that a proof needs a signature that is not stored.
 	ErrNoSignature = errors.New("tree: no signature found")
 
+	// ErrInconsistent means that known nodes contradict each other, as a proof that
+	// agrees with one of them and not with another brings to light: they are
+	// damaged, or the feed was signed twice and a part of each was stored.
+	ErrInconsistent = errors.New("tree: known nodes contradict each other")
+
 	// ErrOutOfBounds means that a byte offset or a block lies behind the end.
 	ErrOutOfBounds = errors.New("tree: out of bounds")
 )
@@ -62,7 +67,7 @@ func (e *ProofError) Unwrap() error { return e.Err }
 
 // ForkError is the evidence that a feed was signed twice with different content:
 // a valid signature covers nodes that contradict known ones, which a valid
-// signature covers too. It matches ErrFork.
+// signature covers too, unless they are damaged. It matches ErrFork.
 type ForkError struct {
 	// Block is the block whose proof brought this to light.
 	Block uint64
