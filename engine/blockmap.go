@@ -153,11 +153,12 @@ type mapEdit struct {
 	blockMap
 	present uint64
 	changed map[uint64]*bitmap.Page
+	full    bool // every block up to the old length is present: there are no pages
 }
 
 // edit starts an edit of the map of h. length is the length after the change.
 func editMap(pages pageReader, h *head, length uint64) *mapEdit {
-	e := &mapEdit{present: h.present, changed: make(map[uint64]*bitmap.Page)}
+	e := &mapEdit{present: h.present, changed: make(map[uint64]*bitmap.Page), full: h.complete()}
 	e.blockMap = blockMap{pages: editedPages{pages, e.changed}, prefix: h.prefix, length: length}
 	return e
 }
@@ -212,6 +213,12 @@ func (e *mapEdit) add(start, end uint64) (uint64, error) {
 	if start >= end {
 		return 0, nil
 	}
+	if e.full && start == e.prefix {
+		e.prefix = end
+		e.present += end - start
+		return end - start, nil
+	}
+	e.full = false
 	have, err := e.count(start, end)
 	if err != nil {
 		return 0, err
@@ -268,6 +275,7 @@ func (e *mapEdit) remove(start, end uint64) (uint64, error) {
 	if err != nil || have == 0 {
 		return 0, err
 	}
+	e.full = false
 	e.present -= have
 	if start < e.prefix {
 		old := e.prefix

@@ -13,7 +13,7 @@ type rowID struct {
 	index uint64
 }
 
-// nodeGroup holds the nodes of a complete subtree of groupSize blocks, as they
+// nodeGroup holds the nodes of a complete subtree of nodeGroupSize blocks, as they
 // stand in a row of kindNodeGroup.
 type nodeGroup [groupNodes * nodeSize]byte
 

@@ -201,12 +201,12 @@ func (c *feedChecker) blocks() error {
 	err := c.rowsOf(kindBlockGroup, func(number uint64, v []byte) error {
 		var g blockGroup
 		if err := g.parse(v); err != nil {
-			c.problem(c.dk, DamageBlock, number*groupSize, "%w", err)
+			c.problem(c.dk, DamageBlock, number*blockGroupSize, "%w", err)
 			return nil
 		}
-		for i := range groupSize {
+		for i := range blockGroupSize {
 			if b, ok := g.block(i); ok {
-				index := number*groupSize + uint64(i)
+				index := number*blockGroupSize + uint64(i)
 				c.block(index, b)
 				missing.Remove(index, index+1)
 			}
@@ -248,7 +248,7 @@ func (c *feedChecker) block(index uint64, data []byte) {
 
 // step reports progress and notices the end of the context.
 func (c *feedChecker) step() error {
-	if c.opts.Progress != nil && c.report.Blocks%auditStep < groupSize {
+	if c.opts.Progress != nil && c.report.Blocks%auditStep < blockGroupSize {
 		c.opts.Progress(c.report.Blocks, c.total)
 	}
 	return c.ctx.Err()

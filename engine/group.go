@@ -7,20 +7,22 @@ import (
 	"github.com/cairn-feeds/cairn/tree"
 )
 
-// Blocks and nodes that arrive together are stored together: groupSize
-// consecutive blocks in one row of kindBlockGroup, the nodes of their subtree in
-// one of kindNodeGroup. Whatever comes alone has a row of its own.
+// Blocks and nodes that arrive together are stored together: blockGroupSize
+// consecutive blocks in one row of kindBlockGroup, the nodes of a subtree of
+// nodeGroupSize blocks in one of kindNodeGroup. Whatever comes alone has a row of
+// its own. Larger groups make bulk appends cheaper and single random reads dearer.
 const (
-	groupSize  = 32
-	groupNodes = 2*groupSize - 1 // of a complete subtree
-	nodeSize   = 32 + 8          // hash, size
-	// maxGroupBytes bounds the data of a block group. Larger blocks gain nothing
+	blockGroupSize = 16
+	nodeGroupSize  = 32
+	groupNodes     = 2*nodeGroupSize - 1 // of a complete subtree
+	nodeSize       = 32 + 8              // hash, size
+	// maxGroupData bounds the bytes of a block group. Larger blocks gain nothing
 	// from being stored together.
 	maxGroupData = 64 << 10
 )
 
 // A node belongs to the group index/groupSpan, unless it stands above the subtree.
-const groupSpan = 2 * groupSize
+const groupSpan = 2 * nodeGroupSize
 
 // groupOfNode returns the group of a node; ok is false for nodes above groups.
 func groupOfNode(i tree.Index) (group uint64, slot int, ok bool) {
@@ -58,7 +60,7 @@ func (g *nodeGroup) node(i tree.Index) (tree.Node, error) {
 //
 //	per block: varint size+1, or 0 when the block is absent | the blocks
 type blockGroup struct {
-	offsets [groupSize + 1]uint32 // of each block within data
+	offsets [blockGroupSize + 1]uint32 // of each block within data
 	absent  uint32                // bit per block
 	data    []byte
 }
@@ -69,7 +71,7 @@ func appendGroupSize(dst []byte, size int) []byte {
 }
 
 // appendBlockGroup encodes a group; nil blocks are absent.
-func appendBlockGroup(dst []byte, blocks *[groupSize][]byte) []byte {
+func appendBlockGroup(dst []byte, blocks *[blockGroupSize][]byte) []byte {
 	for _, b := range blocks {
 		if b == nil {
 			dst = append(dst, 0)
@@ -87,7 +89,7 @@ func appendBlockGroup(dst []byte, blocks *[groupSize][]byte) []byte {
 func (g *blockGroup) parse(b []byte) error {
 	g.absent = 0
 	var sum uint64
-	for i := range groupSize {
+	for i := range blockGroupSize {
 		v, n := binary.Uvarint(b)
 		if n <= 0 || v > maxGroupData+1 {
 			return fmt.Errorf("block group: bad size of block %d: %w", i, ErrCorrupt)

@@ -35,10 +35,10 @@ type Imported struct {
 	Writable bool
 }
 
-// importChunk is how many blocks become one change, a multiple of groupSize;
+// importChunk is how many blocks become one change, a multiple of what is stored together;
 // importBytes bounds their bytes.
 const (
-	importChunk = 64 * groupSize
+	importChunk = 64 * nodeGroupSize
 	importBytes = 8 << 20
 )
 
@@ -200,7 +200,7 @@ func (i *importer) copyChunk(start, length uint64) (next uint64, err error) {
 	var blocks []placedBlock
 	size := uint64(0)
 	next = start
-	for next < length && next-start < importChunk && (size < importBytes || next%groupSize != 0) {
+	for next < length && next-start < importChunk && (size < importBytes || next%nodeGroupSize != 0) {
 		present, stop := i.files.HasBlock(next), min(length, start+importChunk)
 		if !present {
 			at, ok := i.files.NextBlock(next)

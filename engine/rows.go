@@ -107,12 +107,12 @@ func (r *rows) appendBlock(dst []byte, h *head, index uint64) ([]byte, error) {
 	}
 	if h.flags&flagGrouped != 0 {
 		absent := false
-		found, err := r.view(kindBlockGroup, index/groupSize, func(v []byte) error {
+		found, err := r.view(kindBlockGroup, index/blockGroupSize, func(v []byte) error {
 			var g blockGroup
 			if err := g.parse(v); err != nil {
 				return err
 			}
-			b, ok := g.block(int(index % groupSize))
+			b, ok := g.block(int(index % blockGroupSize))
 			if absent = !ok; absent {
 				return nil
 			}

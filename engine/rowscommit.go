@@ -139,32 +139,32 @@ func (w *rowWriter) putBlocks(blocks []placedBlock) (grouped bool, err error) {
 	return grouped, nil
 }
 
-// groupable returns groupSize when the blocks begin with a complete group that is
+// groupable returns blockGroupSize when the blocks begin with a complete group that is
 // small enough, else 0.
 func groupable(blocks []placedBlock) int {
-	if len(blocks) < groupSize || blocks[0].index%groupSize != 0 {
+	if len(blocks) < blockGroupSize || blocks[0].index%blockGroupSize != 0 {
 		return 0
 	}
 	size := 0
-	for i, b := range blocks[:groupSize] {
+	for i, b := range blocks[:blockGroupSize] {
 		size += len(b.data)
 		if b.index != blocks[0].index+uint64(i) || size > maxGroupData {
 			return 0
 		}
 	}
-	return groupSize
+	return blockGroupSize
 }
 
 // putBlockGroup writes one complete group.
 func (w *rowWriter) putBlockGroup(blocks []placedBlock) error {
-	var sizes [groupSize * 3]byte // maxGroupData+1 takes three bytes as a varint
+	var sizes [blockGroupSize * 3]byte // maxGroupData+1 takes three bytes as a varint
 	head := sizes[:0]
 	n := 0
 	for _, b := range blocks {
 		head = appendGroupSize(head, len(b.data))
 		n += len(b.data)
 	}
-	return w.deferred(kindBlockGroup, blocks[0].index/groupSize, len(head)+n, func(v []byte) {
+	return w.deferred(kindBlockGroup, blocks[0].index/blockGroupSize, len(head)+n, func(v []byte) {
 		v = v[copy(v, head):]
 		for _, b := range blocks {
 			v = v[copy(v, b.data):]
@@ -272,8 +272,8 @@ func (w *rowWriter) clear(old *head, run bitmap.Run) error {
 	if old.flags&flagGrouped == 0 {
 		return nil
 	}
-	first, last := run.Start/groupSize, (run.End-1)/groupSize
-	inner := bitmap.Run{Start: (run.Start + groupSize - 1) / groupSize, End: run.End / groupSize}
+	first, last := run.Start/blockGroupSize, (run.End-1)/blockGroupSize
+	inner := bitmap.Run{Start: (run.Start + blockGroupSize - 1) / blockGroupSize, End: run.End / blockGroupSize}
 	if inner.Start < inner.End {
 		if err := w.deleteRange(kindBlockGroup, inner.Start, inner.End); err != nil {
 			return err
@@ -301,10 +301,10 @@ func (w *rowWriter) clearInGroup(group uint64, run bitmap.Run) error {
 		if err := g.parse(v); err != nil {
 			return err
 		}
-		var blocks [groupSize][]byte
+		var blocks [blockGroupSize][]byte
 		left := false
 		for i := range blocks {
-			index := group*groupSize + uint64(i)
+			index := group*blockGroupSize + uint64(i)
 			if b, ok := g.block(i); ok && (index < run.Start || index >= run.End) {
 				blocks[i] = b // not nil, even when empty: it aliases v
 				left = true
