@@ -115,7 +115,9 @@ func (l *live) runDeliver(batch []*op) {
 	}
 	for _, o := range batch {
 		if fork, ok := errors.AsType[*tree.ForkError](o.err); ok {
-			if err := l.keepFork(fork); err != nil {
+			if err := l.soundNodes(fork.Ours, o.feed.opts.Crypto); err != nil {
+				o.err = err // the fault is ours
+			} else if err := l.keepFork(fork); err != nil {
 				o.err = errors.Join(o.err, err)
 			}
 		}
@@ -135,6 +137,9 @@ func (d *delivery) take(o *op, in *tree.Delivery) error {
 		v.Live = false // what the first proof is decides
 	}
 	got, err := verify(&v, in)
+	if errors.Is(err, tree.ErrInconsistent) {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -59,6 +60,46 @@ func unpackNodes(in []packedNode) ([]tree.Node, error) {
 		}
 	}
 	return out, nil
+}
+
+// soundNodes reports whether our own nodes are what our own signature says: damage
+// here can look like a fork made elsewhere. The length has to be signed, and each
+// node has to hash up to one of its roots, as far as the way there is known.
+func (l *live) soundNodes(nodes []tree.Node, crypto *tree.Crypto) error {
+	h := l.head.Load()
+	_, sig, err := l.be.signature(h.length - 1)
+	if err == nil {
+		err = crypto.VerifyRoots(h.roots, h.length, sig, l.key)
+	}
+	if err != nil && !errors.Is(err, tree.ErrNoSignature) {
+		return fmt.Errorf("%w: the length of %d blocks is not signed: %w", ErrCorrupt, h.length, err)
+	}
+	for _, n := range nodes {
+		if err := l.soundNode(h, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// soundNode climbs from a node to a root of h.
+func (l *live) soundNode(h *head, n tree.Node) error {
+	for {
+		if i := slices.IndexFunc(h.roots, func(r tree.Node) bool { return r.Index == n.Index }); i >= 0 {
+			if h.roots[i] != n {
+				return fmt.Errorf("%w: node %d does not lead to its root", ErrCorrupt, n.Index)
+			}
+			return nil
+		}
+		sibling, err := l.be.Node(n.Index.Sibling())
+		if errors.Is(err, tree.ErrUnknownNode) {
+			return nil // a root of an earlier length, in a sparse feed
+		}
+		if err != nil {
+			return err
+		}
+		n = tree.ParentNode(n, sibling)
+	}
 }
 
 // keepEvidence writes the row of a fork. It runs while the feed's writes are led

@@ -61,7 +61,7 @@ func (g *nodeGroup) node(i tree.Index) (tree.Node, error) {
 //	per block: varint size+1, or 0 when the block is absent | the blocks
 type blockGroup struct {
 	offsets [blockGroupSize + 1]uint32 // of each block within data
-	absent  uint32                // bit per block
+	absent  uint32                     // bit per block
 	data    []byte
 }
 
