@@ -9,36 +9,42 @@ import (
 	"github.com/cairn-feeds/cairn/dht/secretstream"
 )
 
-// BenchmarkStream sends messages over a loopback TCP connection.
+// BenchmarkStream sends messages over the loopback interface.
 func BenchmarkStream(b *testing.B) {
 	for _, size := range []int{16, 1024, 16 << 10, 64 << 10, 64<<10 + 5, 1 << 20} {
-		b.Run(fmt.Sprintf("size=%d", size), func(b *testing.B) {
-			from, to := pair(b, "tcp", "given")
-			message := pattern(size)
-			done := make(chan error)
-			go func() {
-				for {
-					if _, err := to.ReadMessage(); err != nil {
-						done <- err
-						return
-					}
-				}
-			}()
-			b.SetBytes(int64(size))
-			b.ReportAllocs()
-			for b.Loop() {
-				if err := from.WriteMessage(message); err != nil {
-					b.Fatal(err)
-				}
-			}
-			if err := from.CloseWrite(); err != nil {
-				b.Fatal(err)
-			}
-			if err := <-done; !errors.Is(err, io.EOF) {
-				b.Fatal(err)
-			}
-		})
+		for _, stream := range []string{"tcp", "udx"} {
+			benchmarkStream(b, stream, size)
+		}
 	}
+}
+
+func benchmarkStream(b *testing.B, stream string, size int) {
+	b.Run(fmt.Sprintf("over=%s/size=%d", stream, size), func(b *testing.B) {
+		from, to := pair(b, stream, "given")
+		message := pattern(size)
+		done := make(chan error)
+		go func() {
+			for {
+				if _, err := to.ReadMessage(); err != nil {
+					done <- err
+					return
+				}
+			}
+		}()
+		b.SetBytes(int64(size))
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := from.WriteMessage(message); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := from.CloseWrite(); err != nil {
+			b.Fatal(err)
+		}
+		if err := <-done; !errors.Is(err, io.EOF) {
+			b.Fatal(err)
+		}
+	})
 }
 
 // BenchmarkPingPong is the latency of small messages.

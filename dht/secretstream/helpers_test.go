@@ -6,10 +6,12 @@ import (
 	"crypto/ed25519"
 	"io"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/cairn-feeds/cairn/dht/secretstream"
+	"github.com/cairn-feeds/cairn/dht/udx"
 )
 
 func key(b byte) ed25519.PrivateKey { return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{b}, 32)) }
@@ -63,9 +65,39 @@ func tcp(tb testing.TB) (dialed, accepted net.Conn) {
 // plain hides all methods of a stream but those of io.ReadWriteCloser.
 type plain struct{ io.ReadWriteCloser }
 
+// overUDX returns both ends of a UDX stream over the loopback interface.
+func overUDX(tb testing.TB) (a, b *udx.Stream) {
+	tb.Helper()
+	var socket [2]*udx.Socket
+	var stream [2]*udx.Stream
+	for i := range stream {
+		conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
+		if err != nil {
+			tb.Fatal(err)
+		}
+		mux := udx.New(nil)
+		tb.Cleanup(func() { mux.Close() })
+		if socket[i], err = mux.Attach(conn, nil); err != nil {
+			tb.Fatal(err)
+		}
+		accept := func(*udx.Socket, netip.AddrPort) bool { return false }
+		if stream[i], err = mux.NewStream(&udx.StreamOptions{Firewall: accept}); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	for i := range stream {
+		other := 1 - i
+		if err := stream[i].Connect(socket[i], udx.Remote{ID: stream[other].ID(), Addr: socket[other].AddrPort()}); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return stream[0], stream[1]
+}
+
 // streams are the raw streams that tests run on.
 var streams = map[string]func(tb testing.TB) (a, b io.ReadWriteCloser){
 	"tcp":  func(tb testing.TB) (a, b io.ReadWriteCloser) { return tcp(tb) },
+	"udx":  func(tb testing.TB) (a, b io.ReadWriteCloser) { return overUDX(tb) },
 	"pipe": func(testing.TB) (a, b io.ReadWriteCloser) { return net.Pipe() },
 	"plain": func(testing.TB) (a, b io.ReadWriteCloser) {
 		x, y := net.Pipe()
