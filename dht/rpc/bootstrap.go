@@ -5,7 +5,6 @@ import (
 	"iter"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -16,25 +15,22 @@ import (
 // and the walk is repeated.
 func (n *Node) runBootstrap() {
 	forced := n.opts.Mode == Persistent
-	quick := !n.opts.NotFirewalled && !n.opts.NoQuickFirewall && !forced
-	var reached atomic.Bool
-
-	for range 2 {
+	var quick *quickProbe
+	if !n.opts.NotFirewalled && !n.opts.NoQuickFirewall && !forced {
+		quick = &quickProbe{pong: make(chan struct{}, 1)}
+	}
+	for attempt := range 2 {
 		for r, err := range n.backgroundQuery(n.TableID()).Replies(n.ctx) {
 			if err != nil {
 				n.opts.Logger.Debug("bootstrapping ended early", "error", err)
 				break
 			}
-			if quick {
-				quick = false
-				n.pingNAT(r.From, func(_ *Reply, err error) {
-					if err == nil {
-						reached.Store(true)
-					}
-				})
+			if quick != nil {
+				quick.start(n, r)
 			}
 		}
-		if !forced && !reached.Load() || !n.updateNetworkState(!forced) {
+		worthwhile := attempt == 0 && (forced || quick != nil && quick.succeeds(n.ctx))
+		if !worthwhile || !n.updateNetworkState(!forced) {
 			break
 		}
 	}
@@ -49,6 +45,44 @@ func (n *Node) runBootstrap() {
 	n.unlock()
 	n.opts.Logger.Info("node is ready", "nodes", known)
 	close(n.ready)
+}
+
+// quickProbe asks the first node that answers to answer to the server socket as well.
+type quickProbe struct {
+	pong     chan struct{} // has one if it did
+	patience time.Duration // for the pong when everything else is done
+}
+
+// maxPatience bounds how long a node that is firewalled waits to find out.
+const maxPatience = 500 * time.Millisecond
+
+func (p *quickProbe) start(n *Node, first *Reply) {
+	if p.patience > 0 {
+		return
+	}
+	p.patience = min(2*first.RTT+10*time.Millisecond, maxPatience)
+	n.pingNAT(first.From, func(_ *Reply, err error) {
+		if err == nil {
+			p.pong <- struct{}{}
+		}
+	})
+}
+
+// succeeds waits for the pong about as long as it takes on the first node's way. On
+// a short way, the whole walk may have been faster.
+func (p *quickProbe) succeeds(ctx context.Context) bool {
+	if p.patience == 0 {
+		return false
+	}
+	patience := time.NewTimer(p.patience)
+	defer patience.Stop()
+	select {
+	case <-p.pong:
+		return true
+	case <-patience.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // Refresh looks for nodes at some place that the routing table knows of, in the

@@ -23,7 +23,7 @@ func (r *Reply) Err() error {
 	if r.Code == OK {
 		return nil
 	}
-	return &CodeError{From: r.From, Code: r.Code}
+	return &CodeError{From: r.From, Code: r.Code, Token: r.Token}
 }
 
 const (

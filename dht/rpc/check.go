@@ -23,15 +23,20 @@ func (c *core) ping(now time.Time, addr netip.AddrPort, done background) bool {
 // check pings a known node, which leaves the table unless it answers with its id.
 func (c *core) check(now time.Time, n *tableNode) {
 	n.pinged = c.tick
-	seen := n.seen
-	if c.ping(now, n.addr, func(_ *Reply, err error) {
+	if c.ping(now, n.addr, func(r *Reply, err error) {
 		c.checks--
-		if err == ErrTimeout || err == nil && n.seen <= seen {
+		if gone(n, r, err) {
 			c.remove(n)
 		}
 	}) {
 		c.checks++
 	}
+}
+
+// gone reports whether the outcome of a ping means that a node is no longer there:
+// it did not answer, or is not the persistent node any more that we knew.
+func gone(n *tableNode, r *Reply, err error) bool {
+	return err == ErrTimeout || err == nil && r.FromID != n.id
 }
 
 // contest pings the node of a full row that was not asked for longest. If it does
@@ -54,10 +59,9 @@ func (c *core) contest(now time.Time, n *tableNode) {
 		return
 	}
 	old.pinged = c.tick
-	seen := old.seen
-	if c.ping(now, old.addr, func(_ *Reply, err error) {
+	if c.ping(now, old.addr, func(r *Reply, err error) {
 		c.swaps--
-		if err != nil && err != ErrTimeout || err == nil && old.seen > seen {
+		if !gone(old, r, err) {
 			return
 		}
 		c.remove(old)

@@ -184,7 +184,8 @@ func (c *core) arrived(s Socket, from netip.AddrPort) bool {
 }
 
 // reply takes in a reply. Nobody but the node that was asked may answer, unless the
-// caller allows it: the transaction id alone is soon guessed.
+// caller allows it: the transaction id alone is soon guessed. How we are seen is only
+// told by answers to what left from the socket that we use.
 func (c *core) reply(now time.Time, s Socket, p *replyPacket, from netip.AddrPort) {
 	k := c.calls.byTID[p.tid]
 	if k == nil || k.sent == 0 || !k.anySource && from != k.to {
@@ -210,33 +211,33 @@ func (c *core) reply(now time.Time, s Socket, p *replyPacket, from netip.AddrPor
 	if cs := c.stats.command(k.command); cs != nil && k.internal {
 		cs.Responses++
 	}
-	c.heard(now, r.From, r.FromID, r.To, s == c.socket())
+	c.heard(now, r, s == c.socket() && from == k.to)
 	c.settle(now, k, r, nil)
 }
 
-// heard records that a node answered us, and how it sees us. Only answers to what
-// left from the socket we use count for that.
-func (c *core) heard(now time.Time, from netip.AddrPort, id ID, to netip.AddrPort, sample bool) {
-	if c.opts.FilterNode != nil && !c.opts.FilterNode(from) {
+// heard records that a node answered us and, if its answer is a sample, how it sees
+// us.
+func (c *core) heard(now time.Time, r *Reply, sample bool) {
+	if c.opts.FilterNode != nil && !c.opts.FilterNode(r.From) {
 		return
 	}
-	sample = sample && isUsable(to)
-	if id.IsZero() {
+	sample = sample && isUsable(r.To)
+	if r.FromID.IsZero() {
 		if sample {
-			c.sampleOnly(from, to)
+			c.sampleOnly(r.From, r.To)
 		}
 		return
 	}
-	n := c.table.get(id)
+	n := c.table.get(r.FromID)
 	if n != nil {
-		n.seen, n.pinged = c.tick, c.tick
+		n.pinged = c.tick
 		c.table.touch(n)
-	} else if n = c.add(now, from, id); n == nil {
+	} else if n = c.add(now, r.From, r.FromID); n == nil {
 		return
 	}
 	if sample && (n.sampled == 0 || c.tick-n.sampled >= oldTicks) {
 		n.sampled = c.tick
-		c.sampleNAT(to)
+		c.sampleNAT(r.To)
 	}
 }
 
@@ -266,7 +267,7 @@ func (c *core) sampleNAT(to netip.AddrPort) {
 // add puts a node into the routing table, and returns nil if there is no room for
 // it. In a full row the node not heard from for longest may have to give way.
 func (c *core) add(now time.Time, addr netip.AddrPort, id ID) *tableNode {
-	n := &tableNode{id: id, addr: addr, added: c.tick, seen: c.tick, pinged: c.tick}
+	n := &tableNode{id: id, addr: addr, added: c.tick, pinged: c.tick}
 	if !c.table.add(n) {
 		if id != c.table.id {
 			c.contest(now, n)
@@ -279,7 +280,7 @@ func (c *core) add(now time.Time, addr netip.AddrPort, id ID) *tableNode {
 
 // addNode adds a node that we were told of.
 func (c *core) addNode(addr netip.AddrPort) {
-	n := &tableNode{id: IDOf(addr), addr: addr, added: c.tick, seen: c.tick, pinged: c.tick}
+	n := &tableNode{id: IDOf(addr), addr: addr, added: c.tick, pinged: c.tick}
 	if c.table.add(n) {
 		c.event(EventAddNode, addr)
 	}

@@ -113,8 +113,10 @@
 //   - A node that sends requests with its id is pinged before it comes into the table,
 //     and only replies are samples of our address: the source of a request may be
 //     forged.
-//   - Walks ask the closest known node first instead of the one last heard of, ask at
-//     most 512, and do not follow a node elsewhere to our own loopback addresses.
+//   - Walks ask the closest known node first instead of the one last heard of. They pass
+//     over what is named by nodes that have named several silent ones, ask at most 512,
+//     and do not follow a node elsewhere to our own loopback addresses.
+//   - A commit whose token grew too old during a long walk is repeated with a new one.
 //   - Closer nodes are the closest of the table. dht-rpc takes rows that are farther
 //     away first.
 //   - Requests that wait in line go on as soon as replies make room, not only at the

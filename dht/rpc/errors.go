@@ -81,8 +81,9 @@ func (e *RequestError) Unwrap() error { return e.Err }
 
 // CodeError is a reply's error code as an error; see [Reply.Err].
 type CodeError struct {
-	From netip.AddrPort
-	Code Code
+	From  netip.AddrPort
+	Code  Code
+	Token []byte // that came with it, as one does with InvalidToken; nil for none
 }
 
 func (e *CodeError) Error() string { return fmt.Sprintf("rpc: %v answered %v", e.From, e.Code) }

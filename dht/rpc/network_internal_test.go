@@ -62,8 +62,11 @@ func storing(o *Options) {
 func put(ctx context.Context, n *Node, target ID, value []byte) error {
 	commit := func(ctx context.Context, q *Query, r *Reply) error {
 		target := q.Target()
-		_, err := n.Request(ctx, r.From, Message{Command: commandPut, Target: &target, Token: r.Token, Value: value}, nil)
-		return err
+		stored, err := n.Request(ctx, r.From, Message{Command: commandPut, Target: &target, Token: r.Token, Value: value}, nil)
+		if err != nil {
+			return err
+		}
+		return stored.Err()
 	}
 	return n.Query(target, commandGet, nil, &QueryOptions{Commit: commit}).Finish(ctx)
 }
@@ -380,6 +383,54 @@ func TestDownHints(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCommitRenewsTokens commits longer after the walk than a token is good for.
+func TestCommitRenewsTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := newInternet(10, 0)
+		boot := net.bootstrapper(t)
+		stores := make([]store, 5)
+		for i := range stores {
+			ready(t, net.node(t, boot, boxNone, func(o *Options) {
+				persistent(o)
+				o.OnRequest = stores[i].handle
+			}))
+		}
+		n := net.node(t, boot, boxNone, nil)
+		ready(t, n)
+		var mu sync.Mutex
+		calls := make(map[netip.AddrPort]int)
+		late := func(ctx context.Context, q *Query, r *Reply) error {
+			mu.Lock()
+			calls[r.From]++
+			first := calls[r.From] == 1
+			mu.Unlock()
+			if first {
+				time.Sleep(20 * time.Second)
+			}
+			return CommitSame(ctx, q, r)
+		}
+		if err := n.Query(ID{1}, commandPut, []byte("x"), &QueryOptions{Commit: late}).Finish(t.Context()); !errors.Is(err, ErrTooFewNodes) {
+			t.Errorf("a put that no node answers without a token: %v", err)
+		}
+		if err := n.Query(ID{1}, commandGet, nil, &QueryOptions{Commit: late}).Finish(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for addr, count := range calls {
+			if count != 2 && addr != boot.ServerSocket().AddrPort() {
+				t.Errorf("%v was committed to %d times", addr, count)
+			}
+		}
+		for i := range stores {
+			stores[i].mu.Lock()
+			last := stores[i].got[len(stores[i].got)-1]
+			if last.Token == nil || last.Command != commandGet {
+				t.Errorf("the last request that node %d handled: %+v", i, last)
+			}
+			stores[i].mu.Unlock()
+		}
+	})
 }
 
 func TestSuspendResume(t *testing.T) {

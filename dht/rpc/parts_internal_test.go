@@ -174,7 +174,7 @@ func TestAdaptiveTimeoutForgets(t *testing.T) {
 	}
 }
 
-// TestTableModel compares a table with a list of nodes in the order of seen.
+// TestTableModel compares a table with a list of nodes, the oldest first.
 func TestTableModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		seed := rapid.Uint64().Draw(t, "seed")

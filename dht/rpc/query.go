@@ -39,18 +39,24 @@ type QueryOptions struct {
 }
 
 // Commit does something with one of the nodes that a query found to be closest to
-// its target. Its error means that this did not work with this node.
+// its target. Its error means that this did not work with this node. If the error is
+// a [*CodeError] for InvalidToken, because the token grew too old during a long walk,
+// Commit is called once more with a Reply that has the new token.
 type Commit func(ctx context.Context, q *Query, r *Reply) error
 
 // CommitSame is the Commit that sends the query's command and value again, with the
-// token that the node gave. Whatever it replies counts as done, even an error code.
+// token that the node gave. But for InvalidToken, whatever it replies counts as done,
+// even an error code.
 func CommitSame(ctx context.Context, q *Query, r *Reply) error {
 	if r.Token == nil {
 		return &RequestError{To: r.From, Err: ErrNoToken}
 	}
-	_, err := q.node.Request(ctx, r.From, Message{
+	done, err := q.node.Request(ctx, r.From, Message{
 		Command: q.packet.command, Target: &q.target, Token: r.Token, Value: q.packet.value,
 	}, nil)
+	if err == nil && done.Code == InvalidToken {
+		err = done.Err()
+	}
 	return err
 }
 
@@ -351,7 +357,7 @@ func (q *Query) commit(ctx context.Context) error {
 	var wg sync.WaitGroup
 	errs := make([]error, len(q.walk.closest))
 	for i, r := range q.walk.closest {
-		wg.Go(func() { errs[i] = q.opts.Commit(ctx, q, r) })
+		wg.Go(func() { errs[i] = q.commitTo(ctx, r) })
 	}
 	wg.Wait()
 	for _, err := range errs {
@@ -360,6 +366,16 @@ func (q *Query) commit(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (q *Query) commitTo(ctx context.Context, r *Reply) error {
+	err := q.opts.Commit(ctx, q, r)
+	if e, ok := errors.AsType[*CodeError](err); ok && e.Code == InvalidToken && e.From == r.From && e.Token != nil {
+		renewed := *r
+		renewed.Token = e.Token
+		err = q.opts.Commit(ctx, q, &renewed)
+	}
+	return err
 }
 
 func (n *Node) queryStarted() {

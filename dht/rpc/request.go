@@ -165,7 +165,7 @@ func (c *core) request(now time.Time, r *Request, a *answer) verdict {
 	}
 	if !r.FromID.IsZero() {
 		if n := c.table.get(r.FromID); n != nil {
-			n.seen, n.pinged = c.tick, c.tick
+			n.pinged = c.tick
 			c.table.touch(n)
 		} else {
 			c.vet(now, r.From, r.FromID)

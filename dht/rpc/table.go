@@ -17,12 +17,11 @@ type tableNode struct {
 	addr netip.AddrPort
 
 	added     int
-	seen      int // last heard from
 	pinged    int // last heard from, or asked
 	sampled   int // when its view of our address was last counted; 0 is never
 	downHints int // how often others said that it is down
 
-	older, newer *tableNode // in the order of seen
+	older, newer *tableNode // in the order in which they were heard from
 }
 
 // table is a routing table: one row for each length of the prefix that ids share

@@ -14,6 +14,10 @@ const (
 	// slowdownConcurrency is the concurrency while a walk waits for the nodes that
 	// it was given to prove useful.
 	slowdownConcurrency = 3
+
+	// discreditedAfter is how many nodes that one node named may miss their first
+	// timeout before the others that it named are asked last.
+	discreditedAfter = 4
 )
 
 // visitState is how far a walk has come with a node.
@@ -42,15 +46,21 @@ type visit struct {
 	id       ID
 	distance ID // of id from the target
 	state    visitState
-	refs     []netip.AddrPort // nodes that suggested it
+	refs     []netip.AddrPort // nodes that suggested it; none if the walk began with it
 }
+
+// credit is what came of the nodes that one node suggested.
+type credit struct{ answered, late int }
 
 // walk is the way of one query towards a target: which nodes to ask next, and
 // which of those that answered are the closest. It is plain code: something else
 // asks the nodes and says what came of it.
 //
-// The closest known node is always asked first. (dht-rpc asks the one it heard of
-// last, which needs more requests for the same result.)
+// The closest known node is asked first. (dht-rpc asks the one it heard of last, which
+// needs more requests for the same result.) But a node that lies may name any number
+// of others that are close to the target and do not exist. Once more of those that it
+// named are late than have answered, the rest are passed over, and asked only if
+// fewer than 20 nodes answer without them.
 type walk struct {
 	target      ID
 	concurrency int
@@ -58,6 +68,7 @@ type walk struct {
 	self        ID   // who walks, and need not be asked
 
 	seen    map[netip.AddrPort]*visit
+	credits map[netip.AddrPort]*credit
 	pending []*visit // farthest first
 	closest []*Reply // closest first; successful, with proven ids
 
@@ -68,7 +79,10 @@ type walk struct {
 }
 
 func newWalk(target ID, concurrency int) *walk {
-	return &walk{target: target, concurrency: concurrency, seen: make(map[netip.AddrPort]*visit)}
+	return &walk{
+		target: target, concurrency: concurrency,
+		seen: make(map[netip.AddrPort]*visit), credits: make(map[netip.AddrPort]*credit),
+	}
 }
 
 // isCloser reports whether a node at this distance would be among the closest.
@@ -120,17 +134,15 @@ func (w *walk) next() *visit {
 	if w.slowdown {
 		concurrency = slowdownConcurrency
 	}
-	for w.inflight < concurrency+w.slow && len(w.pending) > 0 && w.visits < maxVisits {
-		v := w.pending[len(w.pending)-1]
-		w.pending = w.pending[:len(w.pending)-1]
-		if !w.isCloser(v.distance) {
-			w.pending = w.pending[:0] // nor is any of the others
-			break
+	if w.inflight < concurrency+w.slow && w.visits < maxVisits {
+		if i := w.candidate(); i >= 0 {
+			v := w.pending[i]
+			w.pending = slices.Delete(w.pending, i, i+1)
+			v.state = visitAsked
+			w.visits++
+			w.inflight++
+			return v
 		}
-		v.state = visitAsked
-		w.visits++
-		w.inflight++
-		return v
 	}
 	// Nodes that were given, rather than found in the table, get a chance to answer
 	// before many others are asked.
@@ -140,9 +152,35 @@ func (w *walk) next() *visit {
 	return nil
 }
 
+// candidate returns which of the pending nodes is to be asked next, or -1.
+func (w *walk) candidate() int {
+	for len(w.pending) > 0 && !w.isCloser(w.pending[0].distance) {
+		w.pending = w.pending[1:]
+	}
+	for i, v := range slices.Backward(w.pending) {
+		if w.trusted(v) {
+			return i
+		}
+	}
+	if len(w.closest) < bucketSize {
+		return len(w.pending) - 1
+	}
+	return -1
+}
+
+// trusted reports whether somebody suggested v whose word is still good.
+func (w *walk) trusted(v *visit) bool {
+	for _, ref := range v.refs {
+		if c := w.credits[ref]; c == nil || c.late < discreditedAfter || c.late <= c.answered {
+			return true
+		}
+	}
+	return len(v.refs) == 0
+}
+
 // finished reports that there is nothing left to ask or to wait for.
 func (w *walk) finished() bool {
-	if len(w.pending) > 0 && w.visits < maxVisits {
+	if w.visits < maxVisits && w.candidate() >= 0 {
 		return false
 	}
 	return w.inflight == 0 || w.slow == w.inflight && len(w.closest) >= bucketSize
@@ -160,7 +198,19 @@ func (w *walk) late(v *visit) {
 	if v.state == visitAsked {
 		v.state = visitSlow
 		w.slow++
+		for _, ref := range v.refs {
+			w.creditOf(ref).late++
+		}
 	}
+}
+
+func (w *walk) creditOf(addr netip.AddrPort) *credit {
+	c := w.credits[addr]
+	if c == nil {
+		c = new(credit)
+		w.credits[addr] = c
+	}
+	return c
 }
 
 // settle ends the visit of a node.
@@ -193,6 +243,9 @@ func (w *walk) answered(v *visit, r *Reply) {
 		w.successes++
 	} else {
 		w.errors++
+	}
+	for _, ref := range v.refs {
+		w.creditOf(ref).answered++
 	}
 	w.settle(v, visitDone)
 	if r.Code == OK && !r.FromID.IsZero() && w.isCloser(w.target.distance(r.FromID)) {
