@@ -22,7 +22,7 @@ const (
 	// batches of that length and a message each are the most that a stream holds.
 	batchFull = 256 << 10
 	// batchStart is the capacity of a new batch.
-	batchStart = 16 << 10
+	batchStart = 4 << 10
 	// batchKeep is the largest capacity that goes back to the pool.
 	batchKeep = 2 << 20
 )
