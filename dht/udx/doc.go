@@ -70,8 +70,8 @@
 //
 // Losses are found by RACK with tail loss probes (RFC 8985) and repaired with
 // selective acks. The retransmission timeout is that of RFC 6298, at least a
-// second; repeated timeouts come every two, and the seventh for one packet ends
-// the stream with ErrTimedOut. Congestion control is BBR, paced. The path MTU is
+// second; repeated timeouts come at a little more than twice that, and the seventh
+// in a row ends the stream with ErrTimedOut. Congestion control is BBR, paced. The path MTU is
 // probed from 1,200 in steps of 32 up to 1,500, by DATA packets with zeros in
 // front of their payload. A closed window is probed with heartbeats for ever.
 //

@@ -90,7 +90,7 @@ func (d *dispatcher) packet(b []byte, from netip.AddrPort) {
 	}
 	if dst := d.cur.relay; dst != nil {
 		src := d.cur
-		src.received++
+		src.proto.CountRelayed(len(b))
 		d.release()
 		src.forward(dst, b, &p)
 		return

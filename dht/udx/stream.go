@@ -117,7 +117,6 @@ type Stream struct {
 
 	relay    *Stream              // packets go on to this one
 	relayers map[*Stream]struct{} // streams that relay to this one
-	received uint64               // packets that were relayed
 }
 
 var _ net.Conn = (*Stream)(nil)

@@ -29,7 +29,7 @@ const (
 	// platform can be trusted to do. maxQuantum keeps bursts below the socket
 	// buffers of the reference.
 	quantumTime = time.Millisecond
-	maxQuantum  = 128 << 10
+	maxQuantum  = 64 << 10
 
 	// Acknowledgements that come in bunches would starve a window of two BDP:
 	// allow what was acked above the expectation within the last rounds.

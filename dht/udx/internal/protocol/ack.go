@@ -35,6 +35,7 @@ func (s *Stream) receiveAck(now time.Duration, p *wire.Packet) {
 	s.tlp.onAck(p.Ack)
 
 	if res.packets > 0 {
+		s.timeouts = 0
 		s.mtu.onAck()
 		if res.rtt >= 0 {
 			s.rtt.sample(now, res.rtt)
@@ -50,7 +51,7 @@ func (s *Stream) receiveAck(now time.Duration, p *wire.Packet) {
 		}
 		s.recovery = recoveryOpen
 	}
-	if advanced {
+	if res.packets > 0 {
 		s.armTLP(now)
 	}
 	if s.endSent && s.flight.span() == 0 && !s.ended { // the END itself may have been acked before others

@@ -7,6 +7,8 @@ import "sync"
 const (
 	smallChunk = 4 << 10
 	largeChunk = 64 << 10
+	// keepChunks is the longest chain whose slice is kept when it is empty.
+	keepChunks = 8
 )
 
 var (
@@ -114,7 +116,7 @@ func (b *buffer) release(off uint64) {
 		n := copy(b.chunks, b.chunks[done:])
 		clear(b.chunks[n:])
 		b.chunks = b.chunks[:n]
-		if n == 0 {
+		if n == 0 && cap(b.chunks) > keepChunks {
 			b.chunks = nil
 		}
 	}

@@ -28,16 +28,15 @@ const (
 
 // packet is what is remembered of a sequence number until it is acked.
 type packet struct {
-	rate     congestion.Packet
-	sent     time.Duration // the latest transmission
-	offset   uint64        // of the payload in the send buffer
-	size     uint16        // bytes of payload
-	wire     uint16        // bytes of the IP packet of the latest transmission
-	flags    wire.Flags    // Data, End
-	sends    uint8         // transmissions, at most 255
-	timeouts uint8         // retransmission timeouts while it was the oldest
-	state    packetState
-	probe    bool // the latest transmission is a path MTU probe
+	rate   congestion.Packet
+	sent   time.Duration // the latest transmission
+	offset uint64        // of the payload in the send buffer
+	size   uint16        // bytes of payload
+	wire   uint16        // bytes of the IP packet of the latest transmission
+	flags  wire.Flags    // Data, End
+	sends  uint8         // transmissions, at most 255
+	state  packetState
+	probe  bool // the latest transmission is a path MTU probe
 
 	// Neighbours by sequence number in the list of its state.
 	prev, next uint32

@@ -66,9 +66,3 @@ func (m *mtuSearch) failed() {
 		m.probe = 0
 	}
 }
-
-// blackHole gives up what was found: packets of the present size do not seem to
-// pass any more. Those already cut stay as they are; new ones are small.
-func (m *mtuSearch) blackHole() {
-	m.size, m.probe, m.wanted = BaseMTU, 0, false
-}

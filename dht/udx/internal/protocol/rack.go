@@ -115,10 +115,12 @@ func (t *tlp) onAck(ack uint32) {
 // minPTO keeps probes from firing when a process was merely not scheduled.
 const minPTO = 10 * time.Millisecond
 
-// armTLP sets the timer of the probe, when new data was sent or acked.
+// armTLP sets the timer of the probe, when something was sent or acked. The RFC
+// does so only while no loss is being repaired; but then a repair that is lost
+// itself, with nothing sent behind it, waits for the retransmission timeout.
 func (s *Stream) armTLP(now time.Duration) {
 	s.timers.tlp = 0
-	if s.recovery != recoveryOpen || s.flight.npend == 0 || s.flight.sacked() > 0 {
+	if s.flight.npend == 0 || s.flight.lost.n > 0 || s.recovery == recoveryLoss {
 		return
 	}
 	pto := time.Second

@@ -26,14 +26,14 @@ func (p *Path) MaxPayload(mtu int) int { return mtu - p.Overhead - wire.HeaderSi
 
 // ChangeRemote moves the stream to another path. What was sent before keeps
 // going to the old one when it is lost, since it was cut for the MTU there, until
-// all of it is acked; but when it times out there, every other attempt takes the
-// new path. Path MTU discovery and congestion control begin anew.
+// all of it is acked; but every timeout makes it try the other of the two. Path MTU discovery and congestion control begin anew.
 func (s *Stream) ChangeRemote(path Path) error {
 	if s.changing {
 		return ErrChanging
 	}
 	s.changing = s.flight.una != s.flight.next
 	s.changeSeq = s.flight.next
+	s.abandonOld = false
 	s.oldPath, s.path = s.path, path
 	// Nothing that was learnt of the old path is true of the new one.
 	s.mtu.init(s.cfg.MaxMTU)
@@ -57,7 +57,7 @@ func (s *Stream) Path() *Path { return &s.path }
 
 // pathOf is where a packet goes that is sent again.
 func (s *Stream) pathOf(seq uint32) *Path {
-	if s.changing && wire.SeqDiff(seq, s.changeSeq) < 0 && s.flight.at(seq).timeouts%2 == 0 {
+	if s.changing && wire.SeqDiff(seq, s.changeSeq) < 0 && !s.abandonOld {
 		return &s.oldPath
 	}
 	return &s.path
@@ -68,6 +68,12 @@ func (s *Stream) finishChange(ack uint32) {
 		s.changing = false
 		s.oldPath = Path{}
 	}
+}
+
+// CountRelayed counts a packet of n bytes that arrived and was passed on.
+func (s *Stream) CountRelayed(n int) {
+	s.stats.PacketsReceived++
+	s.stats.BytesReceived += uint64(n)
 }
 
 // Stats are counters and estimates of a stream.

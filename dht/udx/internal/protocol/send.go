@@ -43,15 +43,17 @@ func (s *Stream) next(now time.Duration) action {
 		return sendTailProbe
 	}
 	var a action
+	var size int
 	switch {
 	case s.flight.lost.n > 0:
-		a = sendAgain
+		a, size = sendAgain, int(s.flight.at(s.flight.lost.head).size)
 	case s.mayCut():
-		a = sendData
+		a, size = sendData, s.cutSize()
 	default:
 		return nothing
 	}
-	if s.flight.bytes >= s.cc.Window() {
+	size += wire.HeaderSize + s.path.Overhead
+	if s.flight.bytes > 0 && s.flight.bytes+size > s.cc.Window() {
 		return nothing
 	}
 	if at := s.cc.SendAt(now); at > now {
@@ -61,18 +63,19 @@ func (s *Stream) next(now time.Duration) action {
 	return a
 }
 
+// cutSize is the payload of the next new packet.
+func (s *Stream) cutSize() int { return min(s.unsentBytes(), s.path.MaxPayload(s.mtu.size)) }
+
 // mayCut reports whether there is new data, or an END, that the remote's window
 // and our own bounds allow.
 func (s *Stream) mayCut() bool {
-	unsent := s.unsentBytes()
-	if unsent == 0 && (!s.ending || s.endSent) {
+	if s.unsentBytes() == 0 && (!s.ending || s.endSent) {
 		return false
 	}
 	if s.flight.span() >= maxSpan || s.unsent-s.sendable.first >= maxSendWindow {
 		return false
 	}
-	n := min(unsent, s.path.MaxPayload(s.mtu.size))
-	return s.flight.payload+n <= int(min(s.window, maxSendWindow)) || s.flight.npend == 0 && s.window > 0
+	return s.flight.payload+s.cutSize() <= int(min(s.window, maxSendWindow)) || s.flight.npend == 0 && s.window > 0
 }
 
 // Poll appends the next packet to send to b, which must have room for MaxDatagram
@@ -134,7 +137,7 @@ func (s *Stream) packAck(b []byte) []byte {
 func (s *Stream) packData(now time.Duration, b []byte) []byte {
 	seq, p := s.flight.push()
 	p.offset = s.unsent
-	p.size = uint16(min(s.unsentBytes(), s.path.MaxPayload(s.mtu.size)))
+	p.size = uint16(s.cutSize())
 	s.unsent += uint64(p.size)
 	if p.size > 0 {
 		p.flags |= wire.Data
@@ -153,10 +156,6 @@ func (s *Stream) packData(now time.Duration, b []byte) []byte {
 		}
 	}
 	b = s.pack(now, b, seq, &s.path, pad)
-	if s.timers.rto == 0 {
-		s.rearmRTO(now, s.rtt.rto)
-	}
-	s.armTLP(now)
 	s.updateIdleTimers(now, false)
 	return b
 }
@@ -171,11 +170,7 @@ func (s *Stream) packAgain(now time.Duration, b []byte, seq uint32) ([]byte, *Pa
 	}
 	s.stats.Retransmits++
 	path := s.pathOf(seq)
-	b = s.pack(now, b, seq, path, 0)
-	if s.timers.rto == 0 {
-		s.rearmRTO(now, s.rtt.rto)
-	}
-	return b, path
+	return s.pack(now, b, seq, path, 0), path
 }
 
 // pack sends the packet seq, which is in no list.
@@ -186,6 +181,10 @@ func (s *Stream) pack(now time.Duration, b []byte, seq uint32, path *Path, pad i
 	p.sends = max(p.sends, p.sends+1)
 	s.cc.OnSend(now, s.flight.bytes, int(p.wire), &p.rate)
 	s.flight.transmit(seq)
+	if s.timers.rto == 0 {
+		s.rearmRTO(now, s.rtt.rto)
+	}
+	s.armTLP(now)
 
 	b = s.header(p.flags, seq, path, uint8(pad)).Append(b)
 	b = appendZeros(b, pad)

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/cairn-feeds/cairn/dht/udx/internal/congestion"
@@ -50,11 +51,12 @@ type Stream struct {
 	cfg Config
 
 	// The remote. Nothing is sent before connected is true.
-	connected bool
-	path      Path
-	oldPath   Path // while changing
-	changing  bool
-	changeSeq uint32 // everything before it went to oldPath
+	connected  bool
+	path       Path
+	oldPath    Path // while changing
+	changing   bool
+	changeSeq  uint32 // everything before it went to oldPath
+	abandonOld bool   // and is repeated to path all the same
 
 	// Receiving.
 	expected     uint32 // the next number in order, which is what we acknowledge
@@ -87,6 +89,8 @@ type Stream struct {
 	mtu      mtuSearch
 
 	timers       timers
+	timeouts     int // of the retransmission timer since a packet was acked
+	random       *rand.Rand
 	heartbeatDue bool
 	abandoned    bool
 
@@ -107,7 +111,7 @@ const (
 
 // New returns a stream that is not connected. It accepts packets already.
 func New(cfg Config) *Stream {
-	s := &Stream{cfg: cfg, rtt: newRTTEstimator(), window: initialWindow, offered: cfg.ReceiveBuffer}
+	s := &Stream{cfg: cfg, rtt: newRTTEstimator(), window: initialWindow, offered: cfg.ReceiveBuffer, random: rand.New(rand.NewPCG(cfg.Seed, 0))}
 	s.flight.una, s.flight.next = cfg.Seq, cfg.Seq
 	s.wl2 = cfg.Seq
 	s.rack.highest = cfg.Seq
@@ -134,7 +138,7 @@ func (s *Stream) Connect(now time.Duration, path Path, ack uint32) {
 		s.expected = ack
 		s.wl1 = ack
 	}
-	s.cc.Init(s.mtu.size, s.cfg.Seed)
+	s.cc.Init(s.mtu.size, s.random.Uint64())
 	s.updateIdleTimers(now, false)
 }
 

@@ -3,12 +3,11 @@ package protocol
 import "time"
 
 const (
-	// maxTimeouts is how many timeouts may hit a packet; the next one closes the
-	// stream. With the lowest RTO that is 13 s after it was first sent.
+	// maxTimeouts is how many timeouts there may be without any packet being acked
+	// in between; the next one closes the stream. With the lowest RTO that is 13 s
+	// after the first packet was sent. The reference counts them for each packet,
+	// which also ends streams that just lose a lot.
 	maxTimeouts = 6
-	// blackHoleTimeouts is after how many of them the packets are taken to be too
-	// large for the path.
-	blackHoleTimeouts = 2
 	// timerGranularity is the least that a timer is set ahead.
 	timerGranularity = time.Millisecond
 )
@@ -96,17 +95,14 @@ func (s *Stream) onTimeout(now time.Duration) {
 		return
 	}
 	p := s.flight.at(oldest)
-	if p.timeouts >= maxTimeouts {
+	if s.timeouts >= maxTimeouts {
 		s.close(ErrTimedOut)
 		return
 	}
-	s.heartbeatDue = p.timeouts > 0 // an answer to that may say that only acknowledgements get lost
-	p.timeouts++
+	s.heartbeatDue = s.timeouts > 0 // an answer to that may say that only acknowledgements get lost
+	s.timeouts++
+	s.abandonOld = !s.abandonOld
 	s.stats.Timeouts++
-	if p.timeouts >= blackHoleTimeouts && s.mtu.size > BaseMTU {
-		s.mtu.blackHole()
-		s.cc.SetPacketSize(s.mtu.size)
-	}
 	if p.state == inFlight {
 		s.lose(oldest)
 	}
@@ -119,7 +115,8 @@ func (s *Stream) onTimeout(now time.Duration) {
 	s.tlp.due, s.tlp.outstanding = false, false
 	s.timers.tlp = 0
 	s.cc.OnTimeout(s.flight.bytes)
-	s.rearmRTO(now, 2*s.rtt.rto)
+	// Streams that lost their packets together must not repeat them together.
+	s.rearmRTO(now, 2*s.rtt.rto+time.Duration(s.random.Int64N(int64(s.rtt.rto/4))))
 }
 
 // onTailProbe asks Poll for a probe, unless the answer to the last one is still

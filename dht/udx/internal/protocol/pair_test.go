@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
-	"testing"
 	"time"
 
 	"github.com/cairn-feeds/cairn/dht/udx/internal/wire"
@@ -12,7 +11,7 @@ import (
 
 // pair is two streams and a network between them, in virtual time.
 type pair struct {
-	t     testing.TB
+	t     fatal
 	now   time.Duration
 	end   [2]*Stream
 	queue []transit
@@ -20,8 +19,15 @@ type pair struct {
 	// fate says what becomes of a packet from end i: how long it takes beyond the
 	// delay, negative for lost. nil delivers everything.
 	fate func(i int, p wire.Packet, b []byte) time.Duration
-	log  []string
-	sent [2]int
+	sent [2]int // packets
+}
+
+// fatal is what a testing.TB and a rapid.T have in common.
+type fatal interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
 }
 
 type transit struct {
@@ -34,7 +40,7 @@ func config() Config {
 	return Config{ReceiveBuffer: 4 << 20, MaxMTU: MaxMTU, Linger: 15 * time.Second, Seed: 1}
 }
 
-func newPair(t testing.TB, delay time.Duration) *pair {
+func newPair(t fatal, delay time.Duration) *pair {
 	n := &pair{t: t, now: time.Second, delay: delay, end: [2]*Stream{New(config()), New(config())}}
 	for i, s := range n.end {
 		s.Connect(n.now, Path{RemoteID: uint32(2 - i), Overhead: 28}, 0)
@@ -69,8 +75,9 @@ func (n *pair) flush() {
 	}
 }
 
-// step advances to whatever comes next and reports false when nothing will.
-func (n *pair) step() bool {
+// step advances to whatever comes next and reports false when nothing will before
+// the time until.
+func (n *pair) step(until time.Duration) bool {
 	n.flush()
 	next := time.Duration(0)
 	for _, q := range n.queue {
@@ -83,7 +90,8 @@ func (n *pair) step() bool {
 			next = d
 		}
 	}
-	if next == 0 {
+	if next == 0 || next > until {
+		n.now = until
 		return false
 	}
 	n.now = max(n.now, next)
@@ -100,17 +108,21 @@ func (n *pair) step() bool {
 		n.end[q.to].Receive(n.now, &p)
 	}
 	n.queue = keep
-	for _, s := range n.end {
+	for i, s := range n.end {
 		if d := s.Deadline(); d != 0 && d <= n.now {
 			s.Tick(n.now)
+		}
+		if err := s.check(); err != nil {
+			n.t.Fatalf("end %d at %v: %v", i, n.now, err)
 		}
 	}
 	return true
 }
 
+// run steps until done, or until a time, and reports whether it is done.
 func (n *pair) run(until time.Duration, done func() bool) bool {
 	for !done() {
-		if n.now > until || !n.step() {
+		if !n.step(until) {
 			return done()
 		}
 	}
@@ -127,7 +139,8 @@ func randomBytes(n int) []byte {
 }
 
 // transfer writes data on end 0 and reads it on end 1, both to a clean end.
-func transfer(t testing.TB, n *pair, data []byte, limit time.Duration) {
+func transfer(t fatal, n *pair, data []byte, limit time.Duration) {
+	t.Helper()
 	var got []byte
 	rest := data
 	buf := make([]byte, 64<<10)
@@ -162,29 +175,5 @@ func transfer(t testing.TB, n *pair, data []byte, limit time.Duration) {
 		if _, err := s.Closed(); err != nil && !(errors.Is(err, ErrTimedOut) && s.EOF() && s.endSent) {
 			t.Errorf("end %d closed with %v", i, err)
 		}
-	}
-}
-
-func TestTransferClean(t *testing.T) {
-	n := newPair(t, 5*time.Millisecond)
-	transfer(t, n, randomBytes(5_000_000), time.Minute)
-	t.Logf("%v, sent %v, %+v", n.now, n.sent, n.end[0].Stats())
-	if r := n.end[0].Stats().Retransmits; r != 0 {
-		t.Errorf("%d retransmissions on a perfect network", r)
-	}
-}
-
-func TestTransferLossy(t *testing.T) {
-	for _, loss := range []float64{0.01, 0.05, 0.2, 0.3} {
-		r := rand.New(rand.NewPCG(3, 4))
-		n := newPair(t, 50*time.Millisecond)
-		n.fate = func(int, wire.Packet, []byte) time.Duration {
-			if r.Float64() < loss {
-				return -1
-			}
-			return 0
-		}
-		transfer(t, n, randomBytes(5_000_000), 10*time.Minute)
-		t.Logf("loss %v: %v, sent %v, %+v", loss, n.now, n.sent, n.end[0].Stats())
 	}
 }
