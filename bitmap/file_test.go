@@ -7,8 +7,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/cairn-feeds/cairn/bitmap"
 	"pgregory.net/rapid"
+
+	"github.com/cairn-feeds/cairn/bitmap"
 )
 
 // fileModel is a bitfield file as bits, from which the index is made anew each

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/cairn-feeds/cairn/bitmap"
 	"pgregory.net/rapid"
+
+	"github.com/cairn-feeds/cairn/bitmap"
 )
 
 // pageModel is a page as a plain list of offsets.

@@ -8,8 +8,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/cairn-feeds/cairn/bitmap"
 	"pgregory.net/rapid"
+
+	"github.com/cairn-feeds/cairn/bitmap"
 )
 
 // portRLE is the rule of the reference encoder, byte for byte.

@@ -7,8 +7,9 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/cairn-feeds/cairn/bitmap"
 	"pgregory.net/rapid"
+
+	"github.com/cairn-feeds/cairn/bitmap"
 )
 
 // diffRuns fails with the first run that is not as wanted.

@@ -61,6 +61,7 @@ func (f *Feed) Audit(ctx context.Context, opts *AuditOptions) (Audit, error) {
 				return Audit{}, f.blockError(i, err)
 			}
 			switch state {
+			case blockAbsent:
 			case blockValid:
 				a.Valid++
 			case blockDamaged:

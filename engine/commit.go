@@ -37,11 +37,15 @@ type committer struct {
 type commitRequest struct {
 	batch *pebble.Batch
 	sync  bool
-	turn  chan error // errLead: lead; otherwise the outcome
+	turn  chan outcome
 }
 
-// errLead tells a waiting request that it is its turn to lead.
-var errLead = fmt.Errorf("engine: lead the next group")
+// outcome is what a waiting request hears: that its change was committed or not,
+// or that it is its turn to lead.
+type outcome struct {
+	lead bool
+	err  error
+}
 
 // commit makes the batch durable as far as sync asks and closes it.
 func (c *committer) commit(batch *pebble.Batch, sync bool) error {
@@ -49,11 +53,11 @@ func (c *committer) commit(batch *pebble.Batch, sync bool) error {
 	r := commitRequest{batch: batch, sync: sync}
 	c.mu.Lock()
 	if c.busy {
-		r.turn = make(chan error, 1)
+		r.turn = make(chan outcome, 1)
 		c.waiting = append(c.waiting, &r)
 		c.mu.Unlock()
-		if err := <-r.turn; err != errLead {
-			return err
+		if o := <-r.turn; !o.lead {
+			return o.err
 		}
 		c.mu.Lock()
 	} else {
@@ -64,14 +68,14 @@ func (c *committer) commit(batch *pebble.Batch, sync bool) error {
 
 	err := c.write(&r, group)
 	for _, w := range group {
-		w.turn <- err
+		w.turn <- outcome{err: err}
 	}
 
 	c.mu.Lock()
 	if len(c.waiting) > 0 {
 		next := c.waiting[0]
 		c.waiting = c.waiting[1:]
-		next.turn <- errLead
+		next.turn <- outcome{lead: true}
 	} else {
 		c.waiting = nil
 		c.busy = false

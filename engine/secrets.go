@@ -185,18 +185,6 @@ func (s *Store) secret(n feedNumber, key tree.PublicKey) (sk tree.SecretKey, ok 
 	return sk, err == nil, err
 }
 
-// hasSecret reports whether a secret key of the feed is here, sealed or not.
-func (s *Store) hasSecret(n feedNumber) (bool, error) {
-	_, closer, err := s.db.Get(numberKey(tableSecrets, n))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, rowError(numberKey(tableSecrets, n), err)
-	}
-	return true, closer.Close()
-}
-
 // Sealed reports whether the secret keys of the store are sealed with a
 // passphrase.
 func (s *Store) Sealed() bool {

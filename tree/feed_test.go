@@ -109,21 +109,6 @@ func newReplica(key tree.PublicKey) *replica {
 	}
 }
 
-func (r *replica) clone() *replica {
-	c := newReplica(r.key)
-	c.length, c.byteLength = r.length, r.byteLength
-	for _, n := range r.nodes {
-		c.nodes.Add(n)
-	}
-	for block, data := range r.blocks {
-		c.blocks[block] = data
-	}
-	for slot, sig := range r.signatures {
-		c.signatures[slot] = sig
-	}
-	return c
-}
-
 func (r *replica) data(block uint64) []byte { return r.blocks[block] }
 
 func (r *replica) signature(slot uint64) (tree.Signature, error) {

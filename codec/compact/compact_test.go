@@ -9,8 +9,9 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/cairn-feeds/cairn/codec/compact"
 	"pgregory.net/rapid"
+
+	"github.com/cairn-feeds/cairn/codec/compact"
 )
 
 // naiveUint is the table of the package comment in arbitrary precision.

@@ -22,7 +22,7 @@ func Example() {
 	fmt.Println(name, number, addr)
 
 	d = compact.NewDecoder(b[:len(b)-1])
-	name, number, addr = d.String(), d.Uint(), d.IPv4Address()
+	_, _, _ = d.String(), d.Uint(), d.IPv4Address()
 	fmt.Println(d.Err())
 	// Output:
 	// 0572656c6179fd2c017f00000149c2
