@@ -2,7 +2,6 @@ package udx_test
 
 import (
 	"io"
-	"net"
 	"testing"
 
 	"github.com/cairn-feeds/cairn/dht/udx"
@@ -12,23 +11,16 @@ import (
 func loopback(t testing.TB) (a, b *udx.Stream) {
 	t.Helper()
 	var ends [2]*udx.Stream
-	var socks [2]*udx.Socket
+	var socks [2]ours
 	for i := range ends {
-		m := udx.New(nil)
-		t.Cleanup(func() { m.Close() })
-		conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if socks[i], err = m.Attach(conn, nil); err != nil {
-			t.Fatal(err)
-		}
-		if ends[i], err = m.NewStream(&udx.StreamOptions{ID: uint32(i + 1), Firewall: allow}); err != nil {
+		socks[i] = systemSocket(t, nil)
+		var err error
+		if ends[i], err = socks[i].mux.NewStream(&udx.StreamOptions{ID: uint32(i + 1), Firewall: allow}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i := range ends {
-		if err := ends[i].Connect(socks[i], udx.Remote{ID: uint32(2 - i), Addr: socks[1-i].AddrPort()}); err != nil {
+		if err := ends[i].Connect(socks[i].Socket, udx.Remote{ID: uint32(2 - i), Addr: socks[1-i].AddrPort()}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -60,5 +52,4 @@ func BenchmarkLoopback(b *testing.B) {
 	if got := <-done; got != sent {
 		b.Errorf("received %d bytes of %d", got, sent)
 	}
-	b.Logf("%+v", tx.Stats())
 }

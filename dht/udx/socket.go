@@ -61,6 +61,9 @@ func (m *Mux) Attach(conn net.PacketConn, opts *SocketOptions) (*Socket, error) 
 	return s, nil
 }
 
+// Mux is what the socket belongs to.
+func (s *Socket) Mux() *Mux { return s.mux }
+
 // LocalAddr is the address that the socket is bound to.
 func (s *Socket) LocalAddr() net.Addr { return s.conn.LocalAddr() }
 

@@ -96,7 +96,7 @@ func (s *Stream) onTimeout(now time.Duration) {
 	}
 	p := s.flight.at(oldest)
 	if s.timeouts >= maxTimeouts {
-		s.close(ErrTimedOut)
+		s.giveUp()
 		return
 	}
 	s.heartbeatDue = s.timeouts > 0 // an answer to that may say that only acknowledgements get lost
@@ -117,6 +117,17 @@ func (s *Stream) onTimeout(now time.Duration) {
 	s.cc.OnTimeout(s.flight.bytes)
 	// Streams that lost their packets together must not repeat them together.
 	s.rearmRTO(now, 2*s.rtt.rto+time.Duration(s.random.Int64N(int64(s.rtt.rto/4))))
+}
+
+// giveUp closes the stream since nothing comes back any more. When the remote has
+// ended and has acked everything but our END, that is what a clean end looks like
+// whose last acknowledgement got lost: the reference forgets a stream at once.
+func (s *Stream) giveUp() {
+	if s.eof && s.endSent && s.flight.span() == 1 && s.flight.at(s.flight.una).size == 0 {
+		s.close(nil)
+	} else {
+		s.close(ErrTimedOut)
+	}
 }
 
 // onTailProbe asks Poll for a probe, unless the answer to the last one is still

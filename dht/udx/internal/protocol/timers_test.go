@@ -48,6 +48,27 @@ func TestBlackHole(t *testing.T) {
 	}
 }
 
+// The last acknowledgement of a clean end gets lost, and the remote forgets the
+// stream: that is a clean end as well. Data that was not acked is another matter.
+func TestLastAckLost(t *testing.T) {
+	for _, tc := range []struct {
+		text string
+		err  error
+	}{{"", nil}, {"data", ErrTimedOut}} {
+		n := newPair(t, 0)
+		n.end[1].CloseWrite(n.now)
+		n.run(n.now+time.Second, func() bool { return n.end[0].EOF() })
+		n.run(n.now+time.Second, func() bool { return false })
+		n.fate = func(int, wire.Packet, []byte) time.Duration { return -1 }
+		n.end[0].Write(n.now, []byte(tc.text))
+		n.end[0].CloseWrite(n.now)
+		n.run(n.now+time.Minute, func() bool { closed, _ := n.end[0].Closed(); return closed })
+		if closed, err := n.end[0].Closed(); !closed || !errors.Is(err, tc.err) {
+			t.Errorf("with %q outstanding: closed %v, %v; want %v", tc.text, closed, err, tc.err)
+		}
+	}
+}
+
 // A closed window is probed for ever, and a stream that waits for it lives.
 func TestZeroWindow(t *testing.T) {
 	n := newPair(t, 0)
