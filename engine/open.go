@@ -42,6 +42,9 @@ func (s *Store) Create(ctx context.Context, opts *CreateOptions) (*Feed, error) 
 	case o.SecretKey != nil && o.Seed != nil:
 		return nil, errors.New("engine: a seed and a secret key were given")
 	case o.SecretKey != nil:
+		if err := o.checkSecret(); err != nil {
+			return nil, fmt.Errorf("create feed: %w", err)
+		}
 		pair = tree.KeyPair{Public: o.SecretKey.Public(), Secret: *o.SecretKey}
 	case o.Seed != nil:
 		pair = tree.KeyPairFromSeed(*o.Seed)
@@ -69,10 +72,24 @@ func (s *Store) Open(ctx context.Context, key tree.PublicKey, opts *FeedOptions)
 	if opts != nil {
 		o = *opts
 	}
-	if o.SecretKey != nil && o.SecretKey.Public() != key {
-		return nil, fmt.Errorf("open feed: %w", tree.ErrKeyMismatch)
+	if o.SecretKey != nil {
+		if o.SecretKey.Public() != key {
+			return nil, fmt.Errorf("open feed: %w", tree.ErrKeyMismatch)
+		}
+		if err := o.checkSecret(); err != nil {
+			return nil, fmt.Errorf("open feed: %w", err)
+		}
 	}
 	return s.openFeed(ctx, key, o, openMode{})
+}
+
+// checkSecret refuses a secret key whose halves do not belong together. Only
+// Ed25519 has such keys.
+func (o *FeedOptions) checkSecret() error {
+	if o.Crypto != nil && o.Crypto.Sign != nil {
+		return nil
+	}
+	return o.SecretKey.Check()
 }
 
 // OpenDiscovery opens the feed of the store that has a discovery key. The error
