@@ -2,9 +2,7 @@ package rpc
 
 import (
 	"context"
-	"iter"
 	"net/netip"
-	"sync"
 	"time"
 )
 
@@ -105,70 +103,4 @@ func (n *Node) explore(target ID) {
 			n.opts.Logger.Debug("walk in the background ended early", "error", err)
 		}
 	})
-}
-
-// resolvedFor is how long the address of a bootstrap node is remembered.
-const resolvedFor = 5 * time.Minute
-
-// resolver remembers the addresses of bootstrap nodes.
-type resolver struct {
-	mu    sync.Mutex
-	known map[bootstrapNode]resolved
-}
-
-type resolved struct {
-	addr  netip.AddrPort
-	until time.Time
-}
-
-// bootstrapNodes yields the addresses of the bootstrap nodes that have one.
-func (n *Node) bootstrapNodes(ctx context.Context) iter.Seq[netip.AddrPort] {
-	return func(yield func(netip.AddrPort) bool) {
-		for _, b := range n.bootstrap {
-			addr, ok := n.resolve(ctx, b)
-			if ok && isUsable(addr) && !yield(addr) {
-				return
-			}
-		}
-	}
-}
-
-// resolve finds the address of a bootstrap node: the suggested one if that answers,
-// else what its name stands for.
-func (n *Node) resolve(ctx context.Context, b bootstrapNode) (netip.AddrPort, bool) {
-	if ip, err := netip.ParseAddr(b.host); err == nil && !b.suggested.IsValid() {
-		return plain(netip.AddrPortFrom(ip, b.port)), true
-	}
-	now := time.Now()
-	n.resolver.mu.Lock()
-	r, known := n.resolver.known[b]
-	n.resolver.mu.Unlock()
-	if known && now.Before(r.until) {
-		return r.addr, true
-	}
-
-	addr := plain(netip.AddrPortFrom(b.suggested, b.port))
-	if !b.suggested.IsValid() || !n.answers(ctx, addr) {
-		ip, err := netip.ParseAddr(b.host)
-		if err != nil {
-			ip, err = n.opts.Resolve(ctx, b.host)
-		}
-		if err != nil {
-			n.opts.Logger.Debug("bootstrap node has no address", "host", b.host, "error", err)
-			return netip.AddrPort{}, false
-		}
-		addr = plain(netip.AddrPortFrom(ip, b.port))
-	}
-	n.resolver.mu.Lock()
-	defer n.resolver.mu.Unlock()
-	if n.resolver.known == nil {
-		n.resolver.known = make(map[bootstrapNode]resolved)
-	}
-	n.resolver.known[b] = resolved{addr: addr, until: now.Add(resolvedFor)}
-	return addr, true
-}
-
-func (n *Node) answers(ctx context.Context, addr netip.AddrPort) bool {
-	_, err := n.Ping(ctx, addr, nil)
-	return err == nil
 }

@@ -245,7 +245,7 @@ func (c *core) expire(now time.Time) {
 		}
 		c.stats.Timeouts++
 		c.settle(now, k, nil, ErrTimeout)
-		if n := c.table.get(k.toID); n != nil && !k.toID.IsZero() {
+		if n := c.table.get(k.toID); n != nil {
 			c.remove(n)
 		}
 	}

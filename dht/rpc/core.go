@@ -10,8 +10,8 @@ import (
 
 // core is a node without sockets, clock, goroutines and locks. It changes by the
 // messages that arrive and the time that passes; every method that needs the time is
-// told it. What is to be done outside, it leaves in outbox, events and jobs. Node
-// guards it with a mutex.
+// told it. What is to be done outside, it leaves in outbox and
+// events, and returns as jobs. Node guards it with a mutex.
 type core struct {
 	opts Options
 

@@ -14,7 +14,7 @@ import (
 	"github.com/cairn-feeds/cairn/dht/internal/simnet"
 )
 
-// host is a machine in a simulated network that says what it wants.
+// hostile is a machine in a simulated network that says what it wants.
 type hostile struct {
 	*simnet.Conn
 	net  *internet
@@ -28,8 +28,7 @@ func (n *internet) hostile(t testing.TB) *hostile {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &hostile{Conn: conn, net: n}
-	return h
+	return &hostile{Conn: conn, net: n}
 }
 
 // drain reads what has arrived.

@@ -82,7 +82,7 @@ func (n *Node) RemoteAddr() (addr netip.AddrPort, ok bool) {
 }
 
 // LocalAddr returns the address by which others on the same network reach the server
-// socket, or its zero value if there is none.
+// socket, as far as Options.Interfaces tells, or its zero value if there is no socket.
 func (n *Node) LocalAddr() netip.AddrPort {
 	server := n.ServerSocket()
 	if server == nil {
@@ -93,6 +93,8 @@ func (n *Node) LocalAddr() netip.AddrPort {
 		if all, err := n.opts.Interfaces(); err == nil {
 			host = localIP(all)
 		}
+	} else if host.IsUnspecified() {
+		host = localIP(nil)
 	}
 	return netip.AddrPortFrom(host, server.AddrPort().Port())
 }

@@ -12,8 +12,8 @@ type Interface struct {
 	Internal bool // loopback
 }
 
-// systemInterfaces returns the addresses that the system has.
-func systemInterfaces() ([]Interface, error) {
+// SystemInterfaces returns the addresses that the system has.
+func SystemInterfaces() ([]Interface, error) {
 	ifs, err := net.Interfaces()
 	if err != nil {
 		return nil, err

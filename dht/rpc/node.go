@@ -29,8 +29,8 @@ type Node struct {
 	bound   struct{ client, server uint16 } // ports, to be tried first on Resume
 	seed    netip.Addr                      // of a bootstrapper: its public address
 
-	// mu guards the fields after it. Nothing is sent, called or waited for while it
-	// is held.
+	// mu guards the fields after it. While it is held, nothing is sent or waited for,
+	// and nobody else's code is called but Options.FilterNode.
 	mu    sync.Mutex
 	core  *core
 	armed time.Time // when run wakes up; zero if it does not
@@ -212,7 +212,7 @@ func (n *Node) receiveRequest(s Socket, b []byte, from netip.AddrPort) {
 	}
 
 	var a answer
-	v := ignore
+	v := toIgnore
 	n.mu.Lock()
 	if n.core.arrived(s, from) {
 		v = n.core.request(time.Now(), r, &a)
@@ -220,11 +220,11 @@ func (n *Node) receiveRequest(s Socket, b []byte, from netip.AddrPort) {
 	n.unlock()
 
 	switch {
-	case v == ignore:
+	case v == toIgnore:
 		return
-	case v == handle && n.opts.OnRequest != nil && n.opts.OnRequest(r):
+	case v == toHandle && n.opts.OnRequest != nil && n.opts.OnRequest(r):
 		return
-	case v == handle:
+	case v == toHandle:
 		a.code, a.closer = UnknownCommand, true
 	}
 	_ = r.send(&a) // a lost answer is nothing special

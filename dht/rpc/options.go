@@ -21,9 +21,10 @@ const (
 	Adaptive Mode = iota
 	// Ephemeral nodes never become persistent.
 	Ephemeral
-	// Persistent nodes become so as soon as another node has told them their address.
-	// The first node of an isolated network has nobody to tell it; see
-	// [Bootstrapper].
+	// Persistent nodes become so when they start: as soon as other nodes have told them
+	// their address and, unless Options.NotFirewalled says so, have reached them. If
+	// that fails, they stay ephemeral. The first node of an isolated network has nobody
+	// to tell it; see [NewBootstrapper].
 	Persistent
 )
 
@@ -121,8 +122,7 @@ type Options struct {
 	Resolve func(ctx context.Context, host string) (netip.Addr, error)
 
 	// Interfaces returns the addresses of the machine, and is asked every 5 seconds
-	// whether they changed. Nil means those of the system if Bind is nil, otherwise
-	// none.
+	// whether they changed. Nil means SystemInterfaces if Bind is nil, otherwise none.
 	Interfaces func() ([]Interface, error)
 
 	// Logger is told of changes of state (Info) and of dropped messages (Debug). Nil
@@ -159,7 +159,7 @@ func (o *Options) withDefaults() (Options, error) {
 		r.DownHintsPerTick = 50
 	}
 	if r.Interfaces == nil && r.Bind == nil {
-		r.Interfaces = systemInterfaces
+		r.Interfaces = SystemInterfaces
 	}
 	if r.Bind == nil {
 		r.Bind = BindUDP

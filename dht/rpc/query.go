@@ -272,7 +272,7 @@ func (q *Query) begin(ctx context.Context) error {
 	if len(q.walk.pending) >= bucketSize {
 		return nil
 	}
-	for addr := range q.node.bootstrapNodes(ctx) {
+	for _, addr := range q.node.bootstrapNodes(ctx) {
 		q.walk.begin(addr)
 	}
 	if ctx.Err() != nil {

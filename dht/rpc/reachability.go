@@ -94,7 +94,7 @@ func (c *core) moveTo(id ID) {
 func (n *Node) probeFirewall(host netip.Addr) *natSampler {
 	nodes := n.Nodes(probeNodes)
 	if len(nodes) < probeNodes {
-		for addr := range n.bootstrapNodes(n.ctx) {
+		for _, addr := range n.bootstrapNodes(n.ctx) {
 			if !slices.Contains(nodes, addr) {
 				nodes = append(nodes, addr)
 			}

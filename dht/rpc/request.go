@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
 	"sync"
 	"time"
@@ -70,6 +71,9 @@ func (r *Request) Fail(code Code, o *ReplyOptions) error {
 	var opts ReplyOptions
 	if o != nil {
 		opts = *o
+	}
+	if code > compact.MaxUint {
+		return &RequestError{To: r.From, Err: fmt.Errorf("error code %d is too large", uint64(code))}
 	}
 	return r.answer(code, nil, opts.WithToken, &opts)
 }
@@ -145,78 +149,3 @@ var buffers = sync.Pool{New: func() any { return &buffer{make([]byte, 0, MaxData
 
 // requests is memory for a request while it is handled.
 var requests = sync.Pool{New: func() any { return new(Request) }}
-
-// verdict is what becomes of a request.
-type verdict uint8
-
-const (
-	ignore verdict = iota
-	reply          // as core.request filled it in
-	handle         // by the application
-)
-
-// request takes in a request. For the node's own commands, and for those of the
-// application with a wrong token, it fills in the answer.
-func (c *core) request(now time.Time, r *Request, a *answer) verdict {
-	*a = answer{socket: r.Socket, to: r.From}
-	if r.Token != nil && !c.tokens.valid(now, r.From.Addr(), r.Token) {
-		a.code, a.token, a.closer = InvalidToken, true, true
-		return reply
-	}
-	if !r.FromID.IsZero() {
-		if n := c.table.get(r.FromID); n != nil {
-			n.pinged = c.tick
-			c.table.touch(n)
-		} else {
-			c.vet(now, r.From, r.FromID)
-		}
-	}
-	if !r.internal {
-		return handle
-	}
-	switch r.Command {
-	case commandPing:
-		return reply
-	case commandPingNAT:
-		port, ok := decodePort(r.Value)
-		if !ok {
-			return ignore
-		}
-		a.to = netip.AddrPortFrom(r.From.Addr(), port)
-		return reply
-	case commandFindNode:
-		if r.Target == nil {
-			return ignore
-		}
-		a.closer = true
-		return reply
-	case commandDownHint:
-		if len(r.Value) < compact.IPv4AddressSize {
-			return ignore
-		}
-		d := compact.NewDecoder(r.Value)
-		c.downHint(now, d.IPv4Address())
-		return reply
-	case commandDelayedPing:
-		ms, ok := decodeDelay(r.Value)
-		delay := time.Duration(ms) * time.Millisecond
-		if ok && delay <= c.opts.MaxPingDelay {
-			c.delay(delayedPong{due: now.Add(delay), socket: r.Socket, to: r.From, tid: r.tid})
-		}
-		return ignore
-	default:
-		a.code, a.closer = UnknownCommand, true
-		return reply
-	}
-}
-
-// downHint looks after a node that is said to be down.
-func (c *core) downHint(now time.Time, addr netip.AddrPort) {
-	if c.checks >= maxChecks {
-		return
-	}
-	if n := c.table.get(IDOf(addr)); n != nil && (n.pinged < c.tick || n.downHints == 0) {
-		n.downHints++
-		c.check(now, n)
-	}
-}
