@@ -2,7 +2,6 @@ package sleep
 
 import (
 	"errors"
-	"math"
 
 	"github.com/cairn-feeds/cairn/tree"
 )
@@ -39,31 +38,37 @@ func (f *Files) Clear(start, end uint64) (cleared uint64, err error) {
 }
 
 // clearedBytes returns which data to free for the blocks [start, end), of which
-// first is the first present one: all of it, if a sparse replica knows where they
-// are, else at least that of the blocks that are present.
+// first is the first present one: all of it if it is known where they are, else at
+// least that of the blocks that are present, and none if the tree is damaged.
 func (f *Files) clearedBytes(start, first, end uint64) (from, to uint64, err error) {
 	from, err = tree.ByteOffset(f.Tree(), start)
 	if errors.Is(err, tree.ErrMissingRoots) {
 		from, _, err = f.BlockRange(first)
 	}
-	if err != nil {
+	if err == nil {
+		to, err = f.endOfBytes(first, end)
+	}
+	switch {
+	case errors.Is(err, tree.ErrMissingRoots), errors.Is(err, tree.ErrUnknownNode), errors.Is(err, tree.ErrSize), errors.Is(err, ErrDamaged):
+		return 0, 0, nil
+	case err != nil:
 		return 0, 0, err
 	}
+	return from, max(from, to), nil
+}
+
+func (f *Files) endOfBytes(first, end uint64) (uint64, error) {
 	if end == f.head.length {
-		return from, f.head.byteLength, nil
+		return f.head.byteLength, nil
 	}
-	to, err = tree.ByteOffset(f.Tree(), end)
-	if errors.Is(err, tree.ErrMissingRoots) {
-		last := first
-		for run := range f.Blocks(first, end) {
-			last = run.End - 1
-		}
-		var size uint64
-		to, size, err = f.BlockRange(last)
-		to += size
+	to, err := tree.ByteOffset(f.Tree(), end)
+	if !errors.Is(err, tree.ErrMissingRoots) {
+		return to, err
 	}
-	if err == nil && (from > to || to > math.MaxInt64) {
-		err = damaged(TreeFile, "blocks %d to %d end before they start", start, end)
+	last := first
+	for run := range f.Blocks(first, end) {
+		last = run.End - 1
 	}
-	return from, to, err
+	offset, size, err := f.BlockRange(last)
+	return offset + size, err
 }

@@ -138,6 +138,16 @@ func TestReadGolden(t *testing.T) {
 				t.Errorf("%s: node %+v, %v, want %+v", name, got, err, want)
 			}
 		}
+		var nodes []tree.Node
+		for n, err := range f.Nodes(0, 100) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			nodes = append(nodes, n)
+		}
+		if !slices.Equal(nodes, v.Nodes) {
+			t.Errorf("%s: nodes %v, want %v", name, nodes, v.Nodes)
+		}
 		if f.HasNode(15) || f.HasNode(22) || f.HasBlock(11) {
 			t.Errorf("%s: has what no feed of 11 blocks has", name)
 		}

@@ -3,6 +3,7 @@ package sleep_test
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/cairn-feeds/cairn/engine/randomaccess"
@@ -171,3 +172,5 @@ func compareFiles(t testing.TB, what string, got, want map[string][]byte) {
 		t.Errorf("%s: file %s has %d bytes, want %d; they differ from %d on", what, name, len(g), len(w), at)
 	}
 }
+
+func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }

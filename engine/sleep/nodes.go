@@ -1,32 +1,113 @@
 package sleep
 
 import (
+	"fmt"
 	"iter"
+	"slices"
+	"sync"
 
-	"github.com/cairn-feeds/cairn/bitmap"
 	"github.com/cairn-feeds/cairn/tree"
 )
 
-// Nodes yields the runs of known nodes within [start, end), in ascending order.
-// Changes may be made meanwhile; whether they show is not defined.
-func (f *Files) Nodes(start, end tree.Index) iter.Seq[bitmap.Run] {
-	return func(yield func(bitmap.Run) bool) {
-		for at := uint64(start); at < uint64(end); {
-			run, ok := f.nextNodes(at, uint64(end))
-			if !ok || !yield(run) {
+// HasNode reports whether a node of the tree is known.
+func (f *Files) HasNode(i tree.Index) bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return uint64(i.RightSpan()) < 2*f.head.length && f.bits.HasNode(uint64(i))
+}
+
+// ReadNode returns a node. If it is not known the error matches
+// tree.ErrUnknownNode.
+func (f *Files) ReadNode(i tree.Index) (tree.Node, error) {
+	if !f.HasNode(i) {
+		return tree.Node{}, fmt.Errorf("sleep: node %d: %w", i, tree.ErrUnknownNode)
+	}
+	b := nodeBuffers.Get().(*[NodeSize]byte)
+	defer nodeBuffers.Put(b)
+	if err := f.readNodes(b[:], i); err != nil {
+		return tree.Node{}, err
+	}
+	return parseKnown(i, b)
+}
+
+// readNodes reads the entries of nodes from first on, as many as fit into b. Those
+// that are past the end of the tree, or not complete, are blank.
+func (f *Files) readNodes(b []byte, first tree.Index) error {
+	n, err := readUpTo(f.tree, b, NodeOffset(first))
+	clear(b[n-n%NodeSize:])
+	return err
+}
+
+// parseKnown decodes a node that has to be there.
+func parseKnown(i tree.Index, b *[NodeSize]byte) (tree.Node, error) {
+	n, ok := ParseNode(i, b)
+	switch {
+	case !ok:
+		return tree.Node{}, damaged(TreeFile, "node %d is known but blank", i)
+	case n.Size > tree.MaxSize:
+		return tree.Node{}, damaged(TreeFile, "node %d has a size of %d", i, n.Size)
+	}
+	return n, nil
+}
+
+// nodeBuffers are for reads of single nodes, which would allocate otherwise.
+var nodeBuffers = sync.Pool{New: func() any { return new([NodeSize]byte) }}
+
+// Tree returns the known nodes as a [tree.Reader].
+func (f *Files) Tree() tree.Reader { return (*knownTree)(f) }
+
+type knownTree Files
+
+func (t *knownTree) Has(i tree.Index) (bool, error)       { return (*Files)(t).HasNode(i), nil }
+func (t *knownTree) Node(i tree.Index) (tree.Node, error) { return (*Files)(t).ReadNode(i) }
+
+// nodesRead is the largest span of nodes that is read at once: 160 KiB.
+const nodesRead = 4096
+
+// Nodes yields the nodes of [start, end) that are known, in order. A non-nil error
+// is the last pair. It holds no lock while it yields: what is changed meanwhile may
+// be in it or not.
+func (f *Files) Nodes(start, end tree.Index) iter.Seq2[tree.Node, error] {
+	return func(yield func(tree.Node, error) bool) {
+		var known []tree.Index
+		var buf []byte
+		for {
+			known = f.appendKnown(known[:0], start, end)
+			if len(known) == 0 {
 				return
 			}
-			at = run.End
+			first, last := known[0], known[len(known)-1]
+			size := int(last-first+1) * NodeSize
+			buf = slices.Grow(buf[:0], size)[:size]
+			if err := f.readNodes(buf, first); err != nil {
+				yield(tree.Node{}, err)
+				return
+			}
+			for _, i := range known {
+				n, err := parseKnown(i, (*[NodeSize]byte)(buf[(i-first)*NodeSize:]))
+				if !yield(n, err) || err != nil {
+					return
+				}
+			}
+			start = last + 1
 		}
 	}
 }
 
-// nextNodes returns the first run of known nodes within [start, end).
-func (f *Files) nextNodes(start, end uint64) (bitmap.Run, bool) {
+// appendKnown appends to dst the nodes of [start, end) that are known, up to
+// nodesRead from the first one on.
+func (f *Files) appendKnown(dst []tree.Index, start, end tree.Index) []tree.Index {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	for run := range f.bits.Nodes().Runs(start, end) {
-		return run, true
+	for run := range f.bits.Nodes().Runs(uint64(start), min(uint64(end), 2*f.head.length)) {
+		for i := tree.Index(run.Start); i < tree.Index(run.End); i++ {
+			if len(dst) > 0 && i-dst[0] >= nodesRead {
+				return dst
+			}
+			if uint64(i.RightSpan()) < 2*f.head.length {
+				dst = append(dst, i)
+			}
+		}
 	}
-	return bitmap.Run{}, false
+	return dst
 }

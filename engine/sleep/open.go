@@ -127,6 +127,7 @@ type opening struct {
 	adopted     bool    // the key was given for a feed without one
 	writeHeader [3]bool // for tree, signatures and bitfield
 
+	ahead   bool         // the bitfield knows nodes past the end of the tree
 	mended  []uint64     // pages that mend changed
 	orphans []bitmap.Run // blocks that are present without a leaf
 	shorten bool         // some of what the bits say has to be forgotten
@@ -158,8 +159,12 @@ func (o *opening) openStorages(open randomaccess.Opener) error {
 		to   *randomaccess.Storage
 		name string
 	}{
-		{&o.keyFile, KeyFile}, {&o.secretFile, SecretKeyFile}, {&o.bitfield, BitfieldFile},
-		{&o.data, DataFile}, {&o.tree, TreeFile}, {&o.signatures, SignaturesFile},
+		{&o.keyFile, KeyFile},
+		{&o.secretFile, SecretKeyFile},
+		{&o.bitfield, BitfieldFile},
+		{&o.data, DataFile},
+		{&o.tree, TreeFile},
+		{&o.signatures, SignaturesFile},
 	} {
 		if s.name == BitfieldFile && o.opts.NoCreate && o.opts.Key == (tree.PublicKey{}) && o.opts.SecretKey == (tree.SecretKey{}) {
 			if err := o.readKeys(); err != nil {
@@ -304,26 +309,37 @@ func (o *opening) readBits() error {
 	if o.overwrite {
 		return nil
 	}
-	pageLen := int64(o.bits.PageLen())
-	// A node that is known is in the tree, so the tree bounds the pages.
-	nodes := max(0, o.starts[0].size-HeaderSize) / NodeSize
-	size := min(o.starts[2].size-HeaderSize, (nodes+bitmap.FilePageNodes-1)/bitmap.FilePageNodes*pageLen)
-	if size <= 0 {
-		return nil
-	}
+	size := max(0, o.starts[2].size-HeaderSize)
 	if size > o.opts.MaxBitfield {
 		return fmt.Errorf("sleep: bitfield of %d bytes is larger than %d", size, o.opts.MaxBitfield)
 	}
-	pages := make([]byte, (size+pageLen-1)/pageLen*pageLen)
-	if _, err := readUpTo(o.bitfield, pages[:size], HeaderSize); err != nil {
+	// A node that is known is in the tree. Memory is spent only on pages that
+	// this can be true of.
+	pageLen := int64(o.bits.PageLen())
+	count := (size + pageLen - 1) / pageLen
+	nodes := max(0, o.starts[0].size-HeaderSize) / NodeSize
+	used := min(count, (nodes+bitmap.FilePageNodes-1)/bitmap.FilePageNodes)
+	pages := make([]byte, used*pageLen)
+	if _, err := readUpTo(o.bitfield, pages, HeaderSize); err != nil {
 		return err
 	}
 	if !o.opts.Inspect {
 		o.mended, o.orphans = mend(pages, o.indexSize)
 	}
 	var err error
-	o.bits, err = bitmap.ParseFile(pages, o.indexSize)
-	return err
+	if o.bits, err = bitmap.ParseFile(pages, o.indexSize); err != nil {
+		return err
+	}
+	page := make([]byte, pageLen)
+	for p := used; p < count && !o.ahead; p++ {
+		n, err := readUpTo(o.bitfield, page, HeaderSize+p*pageLen)
+		if err != nil {
+			return err
+		}
+		clear(page[n:])
+		o.ahead = !isBlank(page[dataBits:pageBits])
+	}
+	return nil
 }
 
 // write puts on disk what Open decided.

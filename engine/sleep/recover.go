@@ -12,7 +12,7 @@ import (
 // Recovery tells what Open found to be different from what a clean close leaves.
 // The zero value means nothing was.
 type Recovery struct {
-	// Stored is the length that the bitfield says, and Length the one that the
+	// Stored is the length that the bitfield says, or at least as much, and Length the one that the
 	// feed was opened with. It is larger if a change was found complete in the
 	// other files, though its commit record was not, or if the bitfield was lost.
 	// It is smaller if the files do not hold what the bitfield speaks of: then a
@@ -57,6 +57,9 @@ func (f *Files) settle(o *opening) error {
 		return err
 	}
 	f.recovery = Recovery{Stored: stored, Length: stored, MendedPages: len(o.mended)}
+	if o.ahead {
+		f.recovery.Stored = f.bits.Pages()*bitmap.FilePageBlocks + 1
+	}
 	if o.overwrite {
 		f.head.live = true
 		return nil
@@ -77,7 +80,7 @@ func (f *Files) settle(o *opening) error {
 	if o.adopted && state != proved {
 		return damaged(KeyFile, "is missing, and %v did not sign this feed", f.key)
 	}
-	if state < unsigned {
+	if state < unsigned || o.ahead && (state != proved || stored == 0) {
 		if h, err = f.rollBack(o, stored, state); err != nil {
 			return err
 		}
@@ -90,6 +93,9 @@ func (f *Files) accept(o *opening, h head) error {
 	f.head = h
 	f.recovery.Length = h.length
 	f.bits.Truncate(h.length)
+	for _, n := range h.roots {
+		f.bits.SetNode(uint64(n.Index)) // or the next Open finds another length
+	}
 	s := salvage{Files: f, ctx: o.ctx}
 	tries := maxProved
 	for _, run := range o.orphans {
@@ -122,6 +128,21 @@ func (r bitsReader) Node(i tree.Index) (tree.Node, error) {
 	return tree.Node{}, fmt.Errorf("sleep: node %d: %w", i, tree.ErrUnknownNode)
 }
 
+// storedNode reads a node, known or not; ok is false if it is absent or cannot be
+// right.
+func (f *Files) storedNode(i tree.Index) (n tree.Node, ok bool, err error) {
+	if i >= 2*tree.MaxLength {
+		return tree.Node{}, false, nil
+	}
+	b := nodeBuffers.Get().(*[NodeSize]byte)
+	defer nodeBuffers.Put(b)
+	if err := f.readNodes(b[:], i); err != nil {
+		return tree.Node{}, false, err
+	}
+	n, ok = ParseNode(i, b)
+	return n, ok && n.Size <= tree.MaxSize, nil
+}
+
 // storedTree is the tree.Reader of all nodes that are stored, known or not.
 type storedTree struct{ *Files }
 
@@ -149,7 +170,7 @@ func (f *Files) probe(length uint64) (head, proof, error) {
 		return h, unreadable, nil
 	}
 	roots, err := tree.Roots(storedTree{f}, length)
-	if errors.Is(err, tree.ErrMissingRoots) || errors.Is(err, ErrDamaged) {
+	if errors.Is(err, tree.ErrMissingRoots) {
 		return h, unreadable, nil
 	}
 	if err != nil {
@@ -194,6 +215,9 @@ type signedHead struct {
 
 // lastSigned looks for the largest length in (low, high] that is signed.
 func (f *Files) lastSigned(low, high uint64) (s signedHead, err error) {
+	if high <= low {
+		return s, nil
+	}
 	buf := make([]byte, slotsRead*SignatureSize)
 	if high > low+maxScanned {
 		low = high - maxScanned
@@ -312,11 +336,7 @@ func (f *Files) storedChildren(n tree.Node) (left, right tree.Node, ok bool, err
 		index tree.Index
 		to    *tree.Node
 	}{{i, &left}, {j, &right}} {
-		*child.to, ok, err = f.storedNode(child.index)
-		if errors.Is(err, ErrDamaged) {
-			return left, right, false, nil
-		}
-		if err != nil || !ok {
+		if *child.to, ok, err = f.storedNode(child.index); err != nil || !ok {
 			return left, right, false, err
 		}
 	}
@@ -328,18 +348,22 @@ func (f *Files) storedChildren(n tree.Node) (left, right tree.Node, ok bool, err
 // tries the length before; here it is the last one that was signed.
 func (f *Files) rollBack(o *opening, stored uint64, state proof) (head, error) {
 	o.shorten = true
-	last, err := f.lastSigned(0, stored-1)
+	before := max(stored, 1) - 1
+	last, err := f.lastSigned(0, before)
 	if err != nil || last.found {
 		return last.head, err
 	}
-	if state == mismatch {
-		return head{}, damaged(SignaturesFile, "slot %d is not a signature of the %d blocks by %v, nor is any before", stored-1, stored, f.key)
+	switch {
+	case state == mismatch:
+		return head{}, damaged(SignaturesFile, "slot %d is not a signature of the %d blocks by %v, nor is any before", before, stored, f.key)
+	case o.ahead:
+		return head{}, damaged(TreeFile, "ends before nodes that the bitfield speaks of, and holds no length that is signed")
 	}
-	h, state, err := f.probe(stored - 1)
-	if err != nil || state >= unsigned {
-		return h, err
+	h, state, err := f.probe(before)
+	if err == nil && state < unsigned {
+		err = damaged(TreeFile, "lacks roots of the %d blocks that the bitfield speaks of, and of all signed lengths before", stored)
 	}
-	return h, damaged(TreeFile, "lacks roots of the %d blocks that the bitfield speaks of, and of all signed lengths before", stored)
+	return h, err
 }
 
 // proveBlock looks for the leaf of a block in the tree, though its bit is not
@@ -365,7 +389,7 @@ func (s *salvage) proveBlock(block uint64) (bool, error) {
 			ok, err = s.checkData(leaf, offset)
 		}
 	}
-	if errors.Is(err, ErrDamaged) || errors.Is(err, tree.ErrMissingRoots) || errors.Is(err, tree.ErrSize) {
+	if errors.Is(err, tree.ErrMissingRoots) || errors.Is(err, tree.ErrSize) {
 		return false, nil
 	}
 	if ok && err == nil {

@@ -2,6 +2,8 @@ package sleep
 
 import (
 	"fmt"
+	"iter"
+	"slices"
 
 	"github.com/cairn-feeds/cairn/tree"
 )
@@ -42,35 +44,48 @@ func isBlank(b []byte) bool {
 	return true
 }
 
-// slotsRead is how many slots are read at a time while looking for one that is
-// not blank: 64 KiB.
+// slotsRead is how many slots are read at a time while looking for those that
+// are not blank: 64 KiB.
 const slotsRead = 1024
+
+// Signatures yields the signatures below the length from a slot on, in order. A
+// non-nil error is the last pair.
+func (f *Files) Signatures(slot uint64) iter.Seq2[SlotSignature, error] {
+	return func(yield func(SlotSignature, error) bool) {
+		var buf []byte
+		// Most often the first slot has one.
+		for count := uint64(1); ; count = min(16*count, slotsRead) {
+			length := f.Length()
+			if slot >= length {
+				return
+			}
+			count = min(count, length-slot)
+			buf = slices.Grow(buf[:0], int(count)*SignatureSize)[:count*SignatureSize]
+			n, err := readUpTo(f.signatures, buf, SignatureOffset(slot))
+			if err != nil {
+				yield(SlotSignature{}, err)
+				return
+			}
+			for at := 0; at+SignatureSize <= n; at += SignatureSize {
+				b := buf[at : at+SignatureSize]
+				if !isBlank(b) && !yield(SlotSignature{slot + uint64(at/SignatureSize), tree.Signature(b)}, nil) {
+					return
+				}
+			}
+			if n < len(buf) {
+				return
+			}
+			slot += count
+		}
+	}
+}
 
 // NextSignature returns the first signature at or after a slot, and its slot: it
 // covers the block of that number. If there is none below the length the error
 // matches ErrNoSignature.
 func (f *Files) NextSignature(slot uint64) (uint64, tree.Signature, error) {
-	length := f.Length()
-	buf := make([]byte, SignatureSize)
-	for at := slot; at < length; {
-		count := min(uint64(len(buf)/SignatureSize), length-at)
-		n, err := readUpTo(f.signatures, buf[:count*SignatureSize], SignatureOffset(at))
-		if err != nil {
-			return 0, tree.Signature{}, err
-		}
-		for i := 0; i+SignatureSize <= n; i += SignatureSize {
-			if sig := tree.Signature(buf[i : i+SignatureSize]); sig != (tree.Signature{}) {
-				return at + uint64(i/SignatureSize), sig, nil
-			}
-		}
-		if uint64(n) < count*SignatureSize {
-			break
-		}
-		at += count
-		// Most often the first slot has it.
-		if len(buf) == SignatureSize {
-			buf = make([]byte, slotsRead*SignatureSize)
-		}
+	for s, err := range f.Signatures(slot) {
+		return s.Slot, s.Signature, err
 	}
 	return 0, tree.Signature{}, fmt.Errorf("sleep: slot %d and after: %w", slot, ErrNoSignature)
 }

@@ -167,11 +167,9 @@ func (c *pageChecker) check(page uint64) error {
 	c.report.Nodes += nodes
 	c.reportMu.Unlock()
 	if nodes > 0 {
-		n, err := readUpTo(c.tree, c.entries, NodeOffset(c.first))
-		if err != nil {
+		if err := c.readNodes(c.entries, c.first); err != nil {
 			return err
 		}
-		clear(c.entries[n:])
 		if err := c.checkNodes(); err != nil {
 			return err
 		}
@@ -193,11 +191,7 @@ func (c *pageChecker) node(i tree.Index) (tree.Node, bool, error) {
 		n, ok := ParseNode(i, (*[NodeSize]byte)(c.entries[in*NodeSize:]))
 		return n, ok && n.Size <= tree.MaxSize, nil
 	}
-	n, ok, err := c.storedNode(i)
-	if errors.Is(err, ErrDamaged) {
-		return n, false, nil
-	}
-	return n, ok, err
+	return c.storedNode(i)
 }
 
 func (c *pageChecker) checkNodes() error {
@@ -370,7 +364,7 @@ func (v *verifier) checkSignature(slot uint64, sig tree.Signature) error {
 	}
 	v.reportMu.Unlock()
 	switch {
-	case errors.Is(err, tree.ErrMissingRoots) || errors.Is(err, ErrDamaged):
+	case errors.Is(err, tree.ErrMissingRoots):
 		return nil
 	case err != nil || !check:
 		return err
