@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 )
@@ -36,7 +37,7 @@ func (c *core) check(now time.Time, n *tableNode) {
 // gone reports whether the outcome of a ping means that a node is no longer there:
 // it did not answer, or is not the persistent node any more that we knew.
 func gone(n *tableNode, r *Reply, err error) bool {
-	return err == ErrTimeout || err == nil && r.FromID != n.id
+	return errors.Is(err, ErrTimeout) || err == nil && r.FromID != n.id
 }
 
 // contest pings the node of a full row that was not asked for longest. If it does

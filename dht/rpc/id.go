@@ -6,8 +6,9 @@ import (
 	"math/bits"
 	"net/netip"
 
-	"github.com/cairn-feeds/cairn/codec/compact"
 	"golang.org/x/crypto/blake2b"
+
+	"github.com/cairn-feeds/cairn/codec/compact"
 )
 
 // ID is a point of the key space: the id of a node, or the target of a query. The

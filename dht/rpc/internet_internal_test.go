@@ -55,16 +55,15 @@ func (n *internet) bind(local netip.AddrPort, b box, receive func(Socket, []byte
 		return nil, err
 	}
 	s.local = first.AddrPort()
-	switch b {
-	case boxFirewall:
+	if b == boxFirewall {
 		s.outside[netip.AddrPort{}] = first
-	case boxNAT:
+		return s, nil
+	}
+	s.unused = first // nobody outside reaches it
+	if b == boxNAT {
 		if s.outside[netip.AddrPort{}], err = n.listen(netip.AddrPortFrom(local.Addr(), 0), s.fromOutside); err != nil {
 			return nil, err
 		}
-		fallthrough
-	case boxRandomNAT:
-		s.unused = first // nobody outside reaches it
 	}
 	return s, nil
 }

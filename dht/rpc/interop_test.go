@@ -12,9 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/blake2b"
+
 	"github.com/cairn-feeds/cairn/dht/rpc"
 	"github.com/cairn-feeds/cairn/tools/peers"
-	"golang.org/x/crypto/blake2b"
 )
 
 var localhost = netip.MustParseAddr("127.0.0.1")
