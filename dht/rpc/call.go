@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"bytes"
 	"container/heap"
 	"net/netip"
 	"time"
@@ -40,7 +41,7 @@ type call struct {
 	owner  caller
 	socket Socket
 	to     netip.AddrPort
-	toID   ID // to take it out of the routing table if it is down; may be zero
+	toID   ID // of to, or zero: it leaves the routing table if it is down
 	packet []byte
 	tid    uint16
 
@@ -58,6 +59,14 @@ type call struct {
 	due     time.Time // when the last one times out
 	pos     int       // in the heap of deadlines, -1 outside
 	settled bool
+}
+
+// provenID is provenID for a reply to k, whose id is often known already.
+func (k *call) provenID(id []byte, from netip.AddrPort) ID {
+	if from == k.to && bytes.Equal(k.toID[:], id) {
+		return k.toID
+	}
+	return provenID(id, from)
 }
 
 // caller is told what comes of a call. Its methods are called while the node is

@@ -193,7 +193,7 @@ func (c *core) reply(now time.Time, s Socket, p *replyPacket, from netip.AddrPor
 	}
 	body := make([]byte, 0, len(p.token)+len(p.value))
 	r := &Reply{
-		From: from, FromID: provenID(p.id, from), To: p.to, Code: p.code,
+		From: from, FromID: k.provenID(p.id, from), To: p.to, Code: p.code,
 		CloserNodes: closerNodes(p.closer, bucketSize),
 		RTT:         now.Sub(k.first),
 	}
