@@ -142,7 +142,7 @@ func (l *live) appendChange(h *head, blocks [][]byte, sk tree.SecretKey, crypto 
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	c := &change{appended: true}
-	c.nodes = builder.Append(make([]tree.Node, 0, 2*len(blocks)+64), blocks)
+	c.nodes = builder.Append(make([]tree.Node, 0, 2*len(blocks)+8), blocks)
 	next := &head{
 		length:     builder.Length(),
 		byteLength: builder.ByteLength(),

@@ -259,14 +259,11 @@ func (i *importer) block(index uint64) (placedBlock, error) {
 // nodes reads the known nodes that stand between two blocks.
 func (i *importer) nodes(start, end uint64) ([]tree.Node, error) {
 	var out []tree.Node
-	for r := range i.files.Nodes(tree.LeafIndex(start), tree.LeafIndex(end)) {
-		for at := r.Start; at < r.End; at++ {
-			n, err := i.files.ReadNode(tree.Index(at))
-			if err != nil {
-				return nil, fileError(err)
-			}
-			out = append(out, n)
+	for n, err := range i.files.Nodes(tree.LeafIndex(start), tree.LeafIndex(end)) {
+		if err != nil {
+			return nil, fileError(err)
 		}
+		out = append(out, n)
 	}
 	return out, nil
 }

@@ -66,7 +66,7 @@ type Options struct {
 	// one. Nil leaves the secret keys of a new store unsealed; on a sealed store,
 	// feeds are then readable but not writable. The slice is not kept.
 	Passphrase []byte
-	// BlockCacheBytes bounds the cache of file blocks. Zero means 128 MiB.
+	// BlockCacheBytes bounds the cache of file blocks. Zero means 64 MiB.
 	BlockCacheBytes int64
 	// StorageCacheSize bounds, in entries, each of the two caches that all feeds
 	// share: tree nodes (an entry is a node, or a complete subtree of 32 blocks)
@@ -91,7 +91,7 @@ type Options struct {
 }
 
 const (
-	defaultBlockCache   = 128 << 20
+	defaultBlockCache   = 64 << 20
 	defaultNodeCache    = 65536
 	defaultPageCache    = 4096
 	defaultSyncInterval = time.Second

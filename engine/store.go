@@ -148,7 +148,7 @@ func (s *Store) openError(err error) error {
 
 // Sizes of the database, for a machine with two cores and many small feeds.
 const (
-	memTableSize      = 32 << 20
+	memTableSize      = 16 << 20
 	maxOpenFiles      = 64
 	separateFrom      = 1024 // bytes: larger values leave the tables
 	l0FileNumTrigger  = 4
