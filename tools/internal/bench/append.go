@@ -12,19 +12,12 @@ func Append(ctx context.Context, o Options) (Report, error) {
 	if err := check(o.Count, o.Size, o.Batch); err != nil {
 		return r, err
 	}
-	return r, withStore(&o, &r, func(s *engine.Store) error {
-		f, err := s.Create(ctx, nil)
-		if err != nil {
-			return err
-		}
+	return r, withFeed(ctx, &o, &r, func(_ *engine.Store, f *engine.Feed) error {
 		blocks := samples(o.Size)
 		d, err := timed(func() error { return fill(ctx, f, o.Count, o.Batch, blocks) })
-		if err != nil {
-			return err
-		}
 		r.AppendPerSecond = rate(o.Count, d)
 		r.AppendMBPerSecond = r.AppendPerSecond * float64(o.Size) / 1e6
 		r.usage()
-		return f.Close()
+		return err
 	})
 }

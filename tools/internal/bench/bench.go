@@ -61,27 +61,44 @@ func check(counts ...int) error {
 	return nil
 }
 
-// withStore makes a store for the length of a benchmark.
-func withStore(o *Options, r *Report, do func(*engine.Store) error) error {
-	dir := o.Dir
-	if dir == "" {
-		temporary, err := os.MkdirTemp("", "cairn-bench-")
-		if err != nil {
+// withDir provides the directory of the store, which is temporary unless the options name one.
+func withDir(o *Options, r *Report, do func() error) error {
+	if o.Dir != "" {
+		if err := requireEmpty(o.Dir); err != nil {
 			return err
 		}
-		defer os.RemoveAll(temporary)
-		dir = temporary
-	} else {
-		if err := requireEmpty(dir); err != nil {
-			return err
-		}
-		r.Store = dir
+		r.Store = o.Dir
+		return do()
 	}
-	s, err := engine.Open(dir, &engine.Options{Sync: o.Sync})
+	temporary, err := os.MkdirTemp("", "cairn-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temporary)
+	o.Dir = temporary
+	return do()
+}
+
+// withStore opens the store for the length of a call.
+func withStore(o *Options, do func(*engine.Store) error) error {
+	s, err := engine.Open(o.Dir, &engine.Options{Sync: o.Sync})
 	if err != nil {
 		return err
 	}
 	return errors.Join(do(s), s.Close())
+}
+
+// withFeed makes a store with one feed for the length of a benchmark.
+func withFeed(ctx context.Context, o *Options, r *Report, do func(*engine.Store, *engine.Feed) error) error {
+	return withDir(o, r, func() error {
+		return withStore(o, func(s *engine.Store) error {
+			f, err := s.Create(ctx, nil)
+			if err != nil {
+				return err
+			}
+			return errors.Join(do(s, f), f.Close())
+		})
+	})
 }
 
 // requireEmpty refuses a directory that somebody uses.

@@ -21,11 +21,7 @@ func Get(ctx context.Context, o Options) (Report, error) {
 	if err := check(o.Count, o.Size, o.Blocks); err != nil {
 		return r, err
 	}
-	return r, withStore(&o, &r, func(s *engine.Store) error {
-		f, err := s.Create(ctx, nil)
-		if err != nil {
-			return err
-		}
+	return r, withFeed(ctx, &o, &r, func(s *engine.Store, f *engine.Feed) error {
 		blocks := samples(o.Size)
 		if err := fill(ctx, f, o.Blocks, fillBatch, blocks); err != nil {
 			return err
@@ -50,7 +46,7 @@ func Get(ctx context.Context, o Options) (Report, error) {
 		}
 		r.Get1PerSecond, r.GetPerSecond = rate(o.Count, alone), rate(o.Count, together)
 		r.usage()
-		return f.Close()
+		return nil
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -22,24 +23,24 @@ func Many(ctx context.Context, o Options) (Report, error) {
 	if err := check(o.Feeds, o.Size); err != nil {
 		return r, err
 	}
-	m := many{options: o, blocks: samples(o.Size), keys: make([]tree.PublicKey, o.Feeds)}
-	return r, withStore(&o, &r, func(s *engine.Store) error {
-		d, err := timed(func() error { return parallel(o.Feeds, func(i int) error { return m.create(ctx, s, i) }) })
+	m := many{blocks: samples(o.Size), keys: make([]tree.PublicKey, o.Feeds)}
+	return r, withDir(&o, &r, func() error {
+		err := withStore(&o, func(s *engine.Store) error {
+			d, err := timed(func() error { return parallel(o.Feeds, func(i int) error { return m.create(ctx, s, i) }) })
+			r.CreatePerSecond = rate(o.Feeds, d)
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		r.CreatePerSecond = rate(o.Feeds, d)
-		if err := s.Close(); err != nil {
-			return err
-		}
-		return m.openAll(ctx, s.Dir(), &r)
+		debug.FreeOSMemory() // what creating took is no part of what having them open takes
+		return withStore(&o, func(s *engine.Store) error { return m.openAll(ctx, s, &r) })
 	})
 }
 
 type many struct {
-	options Options
-	blocks  [][]byte
-	keys    []tree.PublicKey
+	blocks [][]byte
+	keys   []tree.PublicKey
 }
 
 // create makes feed i and appends its block.
@@ -53,36 +54,32 @@ func (m *many) create(ctx context.Context, s *engine.Store, i int) error {
 	return errors.Join(err, f.Close())
 }
 
-// openAll measures in a store that was opened anew.
-func (m *many) openAll(ctx context.Context, dir string, r *Report) error {
-	s, err := engine.Open(dir, &engine.Options{Sync: m.options.Sync, MustExist: true})
-	if err != nil {
-		return err
-	}
+// openAll opens all feeds, reads the block of each, and closes them once all are open.
+func (m *many) openAll(ctx context.Context, s *engine.Store, r *Report) error {
 	feeds := make([]*engine.Feed, len(m.keys))
-	d, err := timed(func() error {
-		return parallel(len(feeds), func(i int) (err error) {
-			if feeds[i], err = s.Open(ctx, m.keys[i], &engine.FeedOptions{MustExist: true}); err != nil {
-				return err
-			}
-			b, err := feeds[i].Get(ctx, 0, nil)
-			if err == nil && !bytes.Equal(b, m.blocks[i%len(m.blocks)]) {
-				err = fmt.Errorf("feed %d: the block is not what was appended", i)
-			}
-			return err
-		})
-	})
-	if err != nil {
-		return errors.Join(err, s.Close())
-	}
+	d, err := timed(func() error { return parallel(len(feeds), func(i int) error { return m.open(ctx, s, i, feeds) }) })
 	r.OpenGetPerSecond = rate(len(feeds), d)
 	r.usage() // with all of them open
 	for _, f := range feeds {
-		if err := f.Close(); err != nil {
-			return errors.Join(err, s.Close())
+		if f != nil {
+			err = errors.Join(err, f.Close())
 		}
 	}
-	return s.Close()
+	return err
+}
+
+// open opens feed i and reads its block.
+func (m *many) open(ctx context.Context, s *engine.Store, i int, feeds []*engine.Feed) error {
+	f, err := s.Open(ctx, m.keys[i], &engine.FeedOptions{MustExist: true})
+	if err != nil {
+		return err
+	}
+	feeds[i] = f
+	b, err := f.Get(ctx, 0, nil)
+	if err == nil && !bytes.Equal(b, m.blocks[i%len(m.blocks)]) {
+		err = fmt.Errorf("feed %d: the block is not what was appended", i)
+	}
+	return err
 }
 
 // parallel calls f with 0 to count-1 from several goroutines, until one fails.
