@@ -188,6 +188,7 @@ func (s *Store) openLive(key tree.PublicKey, dk tree.DiscoveryKey, o *FeedOption
 		return nil, ErrClosed
 	}
 	l.refs = 1
+	s.syncer.open(l)
 	s.mu.live[dk] = l
 	return l, nil
 }
@@ -317,6 +318,7 @@ func (s *Store) unpinLive(l *live) {
 		return
 	}
 	l.end(ErrClosed)
+	s.syncer.close(l)
 	s.mu.Lock()
 	delete(s.mu.live, l.dk)
 	s.mu.Unlock()

@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"maps"
 	"sync"
 	"time"
+
+	"github.com/cairn-feeds/cairn/tree"
 )
 
 // neverSyncDelay is how long, under SyncNever, a block that peers wait for stays
@@ -12,16 +15,23 @@ const neverSyncDelay = 50 * time.Millisecond
 // syncer knows which feeds have blocks that were answered but not synced, under
 // the policies other than SyncAlways, and syncs them in time.
 type syncer struct {
-	mu    sync.Mutex
-	dirty map[*live]uint64 // the length that is not synced
+	mu     sync.Mutex
+	dirty  map[*live]uint64 // the length that is not synced
+	closed map[tree.DiscoveryKey]closedDirty
+	round  uint64 // of syncs, counted when one begins
 
 	wake chan struct{}
 	quit chan struct{}
 	done chan struct{}
 }
 
+// closedDirty is a feed that was closed before its blocks were synced.
+type closedDirty struct {
+	offered uint64
+	round   uint64 // the last sync that began before the close
+}
+
 func (y *syncer) start(s *Store) {
-	y.dirty = make(map[*live]uint64)
 	y.wake = make(chan struct{}, 1)
 	y.quit = make(chan struct{})
 	y.done = make(chan struct{})
@@ -40,18 +50,58 @@ func (y *syncer) stop() {
 func (y *syncer) note(l *live, length uint64) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
+	if y.dirty == nil {
+		y.dirty = make(map[*live]uint64)
+	}
 	y.dirty[l] = length
 }
 
-// take returns what is not synced and forgets it.
-func (y *syncer) take() map[*live]uint64 {
+// take returns what is not synced and forgets it, and begins a round.
+func (y *syncer) take() (dirty map[*live]uint64, round uint64) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	d := y.dirty
-	if len(d) > 0 {
-		y.dirty = make(map[*live]uint64)
+	dirty, y.dirty = y.dirty, nil
+	y.round++
+	return dirty, y.round
+}
+
+// forgetClosed drops the feeds that were closed before a round that is done.
+func (y *syncer) forgetClosed(round uint64) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	maps.DeleteFunc(y.closed, func(_ tree.DiscoveryKey, c closedDirty) bool { return c.round < round })
+}
+
+// close remembers how much of a feed may be offered when it is opened again before
+// the next sync.
+func (y *syncer) close(l *live) {
+	offered := l.offered.Load()
+	if !l.writable || offered >= l.head.Load().length {
+		return
 	}
-	return d
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	delete(y.dirty, l)
+	if y.closed == nil {
+		y.closed = make(map[tree.DiscoveryKey]closedDirty)
+	}
+	y.closed[l.dk] = closedDirty{offered, y.round}
+}
+
+// open takes up a feed that was closed before its blocks were synced.
+func (y *syncer) open(l *live) {
+	if !l.writable {
+		return
+	}
+	y.mu.Lock()
+	c, ok := y.closed[l.dk]
+	delete(y.closed, l.dk)
+	y.mu.Unlock()
+	if ok {
+		length := l.head.Load().length
+		l.offered.Store(min(c.offered, length)) // it may have been destroyed and made again
+		y.note(l, length)
+	}
 }
 
 // wanted reports whether peers wait for something that is not synced.
@@ -98,10 +148,11 @@ func (y *syncer) run(s *Store) {
 
 // syncNow syncs and offers what was not synced before.
 func (s *Store) syncNow() error {
-	dirty := s.syncer.take()
+	dirty, round := s.syncer.take()
 	if err := s.commit.sync(); err != nil {
 		return err
 	}
+	s.syncer.forgetClosed(round)
 	for l, length := range dirty {
 		l.offer(length)
 	}
