@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/cairn-feeds/cairn/dht/udx/internal/protocol"
@@ -261,40 +260,4 @@ func (s *Stream) SetWriteDeadline(t time.Time) error {
 	defer s.mu.Unlock()
 	s.writeBy.set(t)
 	return nil
-}
-
-// deadline wakes those who wait on a condition when its time has passed. The
-// lock of the condition guards it.
-type deadline struct {
-	cond    *sync.Cond
-	timer   *time.Timer
-	setting int // counts calls of set, so that a timer knows that it is outdated
-	expired bool
-}
-
-func (d *deadline) set(t time.Time) {
-	if d.timer != nil {
-		d.timer.Stop()
-		d.timer = nil
-	}
-	d.setting++
-	d.expired = false
-	if t.IsZero() {
-		return
-	}
-	wait := time.Until(t)
-	if wait <= 0 {
-		d.expired = true
-		d.cond.Broadcast()
-		return
-	}
-	mine := d.setting
-	d.timer = time.AfterFunc(wait, func() {
-		d.cond.L.Lock()
-		defer d.cond.L.Unlock()
-		if d.setting == mine {
-			d.expired = true
-			d.cond.Broadcast()
-		}
-	})
 }

@@ -123,10 +123,10 @@ func TestInteropTransfer(t *testing.T) {
 	if os.Getenv("CAIRN_NIGHTLY") != "" {
 		size = 50 << 20
 	}
+	p := startNative(t)
 	for name, link := range links {
 		for _, nativeEndsFirst := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/nativeEndsFirst=%v", name, nativeEndsFirst), func(t *testing.T) {
-				p := startNative(t)
 				s, conn := pairUp(t, p, link, udx.StreamOptions{}, peers.Args{"sink": true, "autoEnd": !nativeEndsFirst})
 				pattern := peers.Pattern(0, size)
 
@@ -169,7 +169,7 @@ func TestInteropTransfer(t *testing.T) {
 					t.Errorf("our end closed with %v", err)
 				}
 				p.await("conn-close", conn)
-				if _, err := p.Event(expired(t), "conn-error", nil); err == nil {
+				if _, err := p.Event(expired(t), "conn-error", peers.Args{"conn": conn}); err == nil {
 					t.Error("the native end reports an error")
 				}
 				t.Logf("%+v", s.Stats())

@@ -137,6 +137,6 @@ func (d *dispatcher) stranger(b []byte, p *wire.Packet, id uint32, from netip.Ad
 func (d *dispatcher) raw(b []byte, from netip.AddrPort) {
 	d.release()
 	if h := d.socket.opts.Handler; h != nil {
-		h(b, from)
+		h(d.socket, b, from)
 	}
 }

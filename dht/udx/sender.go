@@ -2,7 +2,6 @@ package udx
 
 import (
 	"sync"
-	"time"
 
 	"github.com/cairn-feeds/cairn/dht/udx/internal/protocol"
 )
@@ -172,21 +171,4 @@ func (s *Stream) fill(b *batch) (more bool) {
 	}
 	s.mu.Unlock()
 	return more
-}
-
-// leave ends what changed the stream's state, with its lock held: it tells those
-// who wait, queues the stream to send, sets the timer, and unlocks.
-func (s *Stream) leave(now time.Duration) {
-	if s.proto.Ready(now) { // before publish, since it may move the deadline
-		s.mux.send.push(s)
-	}
-	over := s.publish(now)
-	left := s.finishChange()
-	s.mu.Unlock()
-	if left != nil {
-		left.socket.detach(s)
-	}
-	if over {
-		s.finish()
-	}
 }

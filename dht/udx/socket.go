@@ -14,7 +14,7 @@ type SocketOptions struct {
 	// unknown streams included. It runs on the goroutine that reads the socket:
 	// while it runs nothing is received. b is valid until it returns. IPv4
 	// addresses mapped into IPv6 arrive as plain IPv4. Nil drops them.
-	Handler func(b []byte, from netip.AddrPort)
+	Handler func(s *Socket, b []byte, from netip.AddrPort)
 	// OnBusy is called when the first stream attaches to the socket, OnIdle when
 	// the last has left it. They must not wait for the socket or the Mux.
 	OnBusy, OnIdle func()

@@ -24,7 +24,7 @@ func TestSharedSocket(t *testing.T) {
 	simulate(t, 1, simnet.Link{Delay: time.Millisecond}, func(t *testing.T, n *simnet.Network) {
 		var mu sync.Mutex
 		var got []string
-		handler := func(b []byte, from netip.AddrPort) {
+		handler := func(_ *udx.Socket, b []byte, from netip.AddrPort) {
 			mu.Lock()
 			defer mu.Unlock()
 			got = append(got, fmt.Sprintf("%s from %v", b, from))
@@ -177,7 +177,7 @@ func TestTTLOfSystemSocket(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		socks[i], err = m.Attach(conn, &udx.SocketOptions{Handler: func(b []byte, _ netip.AddrPort) { got[i] <- string(b) }})
+		socks[i], err = m.Attach(conn, &udx.SocketOptions{Handler: func(_ *udx.Socket, b []byte, _ netip.AddrPort) { got[i] <- string(b) }})
 		if err != nil {
 			t.Fatal(err)
 		}

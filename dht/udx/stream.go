@@ -2,14 +2,12 @@ package udx
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/cairn-feeds/cairn/dht/udx/internal/protocol"
-	"github.com/cairn-feeds/cairn/dht/udx/internal/wire"
 )
 
 const (
@@ -66,25 +64,6 @@ func (o *StreamOptions) withDefaults() StreamOptions {
 		d.MaxMTU = protocol.MaxMTU
 	}
 	return d
-}
-
-// Remote says where the other end of a stream is.
-type Remote struct {
-	// ID is the remote's id of the stream.
-	ID uint32
-	// Addr is where packets go. Where they come from does not matter.
-	Addr netip.AddrPort
-	// Seq is the first sequence number that the remote sends. HyperDHT always
-	// uses zero. ChangeRemote ignores it.
-	Seq uint32
-}
-
-// route is a path of a stream. It is never changed.
-type route struct {
-	socket   *Socket
-	remoteID uint32
-	addr     netip.AddrPort
-	netAddr  net.Addr
 }
 
 // Stream is one end of a stream: a net.Conn, with half-close and with unordered
@@ -172,151 +151,6 @@ func (s *Stream) Connect(via *Socket, r Remote) error {
 	return nil
 }
 
-func (s *Stream) newRoute(via *Socket, r Remote) (*route, error) {
-	if via.mux != s.mux {
-		return nil, ErrForeignSocket
-	}
-	if !r.Addr.IsValid() || r.Addr.Port() == 0 {
-		return nil, fmt.Errorf("%w: %v", ErrAddress, r.Addr)
-	}
-	addr := netip.AddrPortFrom(r.Addr.Addr().Unmap(), r.Addr.Port())
-	return &route{socket: via, remoteID: r.ID, addr: addr, netAddr: net.UDPAddrFromAddrPort(addr)}, nil
-}
-
-func (r *route) path() protocol.Path {
-	overhead := 20 + 8
-	if r.addr.Addr().Is6() {
-		overhead = 40 + 8
-	}
-	return protocol.Path{RemoteID: r.remoteID, Overhead: overhead, Via: r}
-}
-
-// ChangeRemote moves a connected stream: from now on packets go to r through via,
-// which may be another socket. What was sent before and gets lost is repeated to
-// the old place, which therefore should live until the channel returned is
-// closed; that is when all of it was acknowledged, or the stream is over. The
-// remote is not told; packets from it on the old socket pass the firewall. The
-// errors are those of Connect, with ErrNotConnected, and ErrChanging while an
-// earlier change is not complete.
-func (s *Stream) ChangeRemote(via *Socket, r Remote) (<-chan struct{}, error) {
-	rt, err := s.newRoute(via, r)
-	if err != nil {
-		return nil, err
-	}
-	if err := via.attach(s); err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	switch {
-	case s.over || s.gone:
-		err = net.ErrClosed
-	case s.route == nil:
-		err = ErrNotConnected
-	default:
-		err = s.proto.ChangeRemote(rt.path())
-	}
-	if err != nil {
-		s.mu.Unlock()
-		via.detach(s)
-		return nil, err
-	}
-	changed := make(chan struct{})
-	old := s.route
-	s.route, s.oldRoute, s.changed = rt, old, changed
-	s.leave(s.mux.now())
-	return changed, nil
-}
-
-// finishChange ends a change of the remote when the protocol has. It returns the
-// route that the caller detaches the stream from once the lock is released.
-func (s *Stream) finishChange() *route {
-	if s.changed == nil || s.proto.Changing() && !s.over {
-		return nil
-	}
-	old := s.oldRoute
-	close(s.changed)
-	s.oldRoute, s.changed = nil, nil
-	return old
-}
-
-// publish tells those who wait what has changed and sets the timer, with the
-// lock held. It reports true once: when the stream is over and finish must be
-// called.
-func (s *Stream) publish(now time.Duration) bool {
-	if s.over {
-		return false
-	}
-	if closed, err := s.proto.Closed(); closed {
-		s.over, s.err = true, exported(err)
-		if s.timer != nil {
-			s.timer.Stop()
-		}
-		s.readable.Broadcast()
-		s.writable.Broadcast()
-		return true
-	}
-	if s.proto.Buffered() > 0 || s.proto.EOF() || s.proto.Messages() > 0 {
-		s.readable.Broadcast()
-	}
-	if s.proto.Writable() >= wakeWriters || s.proto.Unacked() == 0 {
-		s.writable.Broadcast()
-	}
-	s.setTimer(now)
-	return false
-}
-
-// setTimer sees to it that tick runs no later than the protocol wants. A timer
-// that is too early is left alone: most deadlines move on before they come.
-func (s *Stream) setTimer(now time.Duration) {
-	d := s.proto.Deadline()
-	if d == 0 || s.armed != 0 && s.armed <= d {
-		return
-	}
-	s.armed = d
-	if s.timer == nil {
-		s.timer = time.AfterFunc(d-now, s.tick)
-	} else {
-		s.timer.Reset(d - now)
-	}
-}
-
-func (s *Stream) tick() {
-	s.mu.Lock()
-	now := s.mux.now()
-	s.armed = 0
-	s.proto.Tick(now)
-	s.leave(now)
-}
-
-// finish follows the end of the stream, without its lock: the id is free, the
-// sockets are told, and the streams that relay here end as well.
-func (s *Stream) finish() {
-	s.mu.Lock()
-	via, clean := s.route, s.err == nil && s.proto.EOF()
-	s.mux.forget(s, clean, via, s.proto)
-	changed := s.finishChange()
-	relayers := s.relayers
-	s.relayers = nil
-	relay := s.relay
-	close(s.done)
-	s.mu.Unlock()
-
-	if changed != nil {
-		changed.socket.detach(s)
-	}
-	if via != nil {
-		via.socket.detach(s)
-	}
-	if relay != nil {
-		relay.mu.Lock()
-		delete(relay.relayers, s)
-		relay.mu.Unlock()
-	}
-	for r := range relayers {
-		r.shut(net.ErrClosed)
-	}
-}
-
 // Done is closed when the stream is over, in whichever way; Err then says why.
 func (s *Stream) Done() <-chan struct{} { return s.done }
 
@@ -351,56 +185,6 @@ func (s *Stream) shut(err error) {
 	s.mu.Lock()
 	s.proto.Close(err)
 	s.leave(s.mux.now())
-}
-
-// RelayTo makes the stream a relay: every packet that arrives for it goes to the
-// remote of dst, with nothing but the id replaced, so that the two remotes have
-// one connection between them. Mostly two streams relay to each other. When
-// either remote destroys the connection the stream it sent to ends with ErrReset;
-// when dst is over so is this stream. An orderly end passes through unseen.
-func (s *Stream) RelayTo(dst *Stream) error {
-	dst.mu.Lock()
-	if dst.over {
-		dst.mu.Unlock()
-		return net.ErrClosed
-	}
-	if dst.relayers == nil {
-		dst.relayers = make(map[*Stream]struct{})
-	}
-	dst.relayers[s] = struct{}{}
-	dst.mu.Unlock()
-
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.over {
-		return net.ErrClosed
-	}
-	s.relay = dst
-	return nil
-}
-
-// forward passes a packet on to the remote of dst, which may not be known yet.
-func (s *Stream) forward(dst *Stream, b []byte, p *wire.Packet) {
-	dst.mu.Lock()
-	via := dst.route
-	dst.mu.Unlock()
-	if via != nil {
-		wire.SetStreamID(b, via.remoteID)
-		via.socket.WriteTo(b, via.addr)
-	}
-	if p.Flags.Has(wire.Destroy) {
-		s.shut(protocol.ErrReset)
-	}
-}
-
-// Stats are counters and estimates of a stream.
-type Stats = protocol.Stats
-
-// Stats returns those of now.
-func (s *Stream) Stats() Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.proto.Stats()
 }
 
 // SetKeepAlive changes the option of that name; 0 ends the heartbeats.

@@ -47,7 +47,7 @@ func TestHandcrafted(t *testing.T) {
 	simulate(t, 1, simnet.Link{}, func(t *testing.T, n *simnet.Network) {
 		peer := newRecorder(t, n, hosts[1])
 		var events eventLog
-		h := newHost(t, n, hosts[0], &udx.SocketOptions{Handler: func(b []byte, _ netip.AddrPort) {
+		h := newHost(t, n, hosts[0], &udx.SocketOptions{Handler: func(_ *udx.Socket, b []byte, _ netip.AddrPort) {
 			events.add("socket message %x", b)
 		}})
 		s := h.stream(t, &udx.StreamOptions{ID: 7})

@@ -32,14 +32,12 @@ func (s *Stream) receiveAck(now time.Duration, p *wire.Packet) {
 			s.ackRun(now, b.Start, b.End, &res)
 		}
 	}
-	s.tlp.onAck(p.Ack)
 
 	if res.packets > 0 {
-		s.timeouts = 0
+		s.timeouts, s.tlp.probes = 0, 0
 		s.mtu.onAck()
 		if res.rtt >= 0 {
 			s.rtt.sample(now, res.rtt)
-			s.tlp.sampled = true
 		}
 		s.rearmRTO(now, s.rtt.rto)
 		s.detectLoss(now)

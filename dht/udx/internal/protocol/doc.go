@@ -42,4 +42,5 @@
 //	flight.go      packets that are outstanding
 //	buffer.go      bytes to send and bytes to read
 //	rtt.go         round-trip times
+//	stats.go       counters
 package protocol

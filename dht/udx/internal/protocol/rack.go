@@ -100,17 +100,15 @@ func (s *Stream) lose(seq uint32) bool {
 // tlp is the tail loss probe (RFC 8985, section 7): when the last packets of a
 // flight are lost nothing comes back that would show it, so one more is sent.
 type tlp struct {
-	outstanding bool
-	end         uint32 // the probe is over when everything before it is acked
-	sampled     bool   // a round trip was measured since the last probe
-	due         bool
+	probes int // sent since a packet was delivered
+	due    bool
 }
 
-func (t *tlp) onAck(ack uint32) {
-	if t.outstanding && wire.SeqDiff(ack, t.end) >= 0 {
-		t.outstanding = false
-	}
-}
+// maxProbes is how many probes are sent, each after twice the time of the one
+// before, until the retransmission timeout is left to act. The RFC has a single
+// one; but where a queue has just overflowed that is often lost as well, and the
+// timeout is a second at least.
+const maxProbes = 3
 
 // minPTO keeps probes from firing when a process was merely not scheduled.
 const minPTO = 10 * time.Millisecond
@@ -120,7 +118,7 @@ const minPTO = 10 * time.Millisecond
 // itself, with nothing sent behind it, waits for the retransmission timeout.
 func (s *Stream) armTLP(now time.Duration) {
 	s.timers.tlp = 0
-	if s.flight.npend == 0 || s.flight.lost.n > 0 || s.recovery == recoveryLoss {
+	if s.flight.npend == 0 || s.flight.lost.n > 0 || s.recovery == recoveryLoss || s.tlp.probes >= maxProbes {
 		return
 	}
 	pto := time.Second
@@ -130,7 +128,7 @@ func (s *Stream) armTLP(now time.Duration) {
 			pto += 2 * time.Millisecond
 		}
 	}
-	s.timers.tlp = now + max(pto, minPTO)
+	s.timers.tlp = now + max(pto, minPTO)<<s.tlp.probes
 	if s.timers.rto != 0 && s.timers.tlp >= s.timers.rto {
 		s.timers.tlp = 0 // the timeout comes first
 	}

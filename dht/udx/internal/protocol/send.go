@@ -108,8 +108,11 @@ func (s *Stream) Poll(now time.Duration, b []byte) ([]byte, *Path) {
 	return b, path
 }
 
+// noteAppLimited tells the congestion controller when it is not the one that keeps
+// the stream from sending: the owner writes too little, or the remote's window is
+// closed.
 func (s *Stream) noteAppLimited() {
-	if s.connected && !s.closed && s.flight.lost.n == 0 && s.flight.bytes < s.cc.Window() && s.timers.pace == 0 {
+	if s.connected && !s.closed && s.flight.lost.n == 0 && !s.mayCut() && s.flight.bytes+s.mtu.size <= s.cc.Window() {
 		s.cc.OnAppLimited(s.flight.bytes)
 	}
 }
@@ -201,15 +204,14 @@ func appendZeros(b []byte, n int) []byte {
 // packTailProbe sends something that the remote must answer: new data if there
 // is any, else the last packet again.
 func (s *Stream) packTailProbe(now time.Duration, b []byte) ([]byte, *Path) {
-	s.tlp = tlp{outstanding: true}
+	s.tlp.due = false
+	s.tlp.probes++
 	path := &s.path
 	if s.flight.lost.n == 0 && s.mayCut() {
 		b = s.packData(now, b)
 	} else if seq, ok := s.flight.highestPending(); ok {
 		b, path = s.packAgain(now, b, seq)
 	}
-	s.tlp.end = s.flight.next
-	s.timers.tlp = 0
 	s.rearmRTO(now, s.rtt.rto)
 	return b, path
 }

@@ -62,7 +62,7 @@ func (s *Stream) Tick(now time.Duration) {
 		}
 	}
 	if due(&t.tlp, now) {
-		s.onTailProbe()
+		s.tlp.due = s.flight.sent.n > 0
 	}
 	if due(&t.window, now) {
 		s.heartbeatDue = true
@@ -112,8 +112,7 @@ func (s *Stream) onTimeout(now time.Duration) {
 	}
 	s.recovery = recoveryLoss
 	s.point = s.flight.next
-	s.tlp.due, s.tlp.outstanding = false, false
-	s.timers.tlp = 0
+	s.tlp.due, s.timers.tlp = false, 0
 	s.cc.OnTimeout(s.flight.bytes)
 	// Streams that lost their packets together must not repeat them together.
 	s.rearmRTO(now, 2*s.rtt.rto+time.Duration(s.random.Int64N(int64(s.rtt.rto/4))))
@@ -128,15 +127,6 @@ func (s *Stream) giveUp() {
 	} else {
 		s.close(ErrTimedOut)
 	}
-}
-
-// onTailProbe asks Poll for a probe, unless the answer to the last one is still
-// to come.
-func (s *Stream) onTailProbe() {
-	if s.tlp.outstanding || !s.tlp.sampled && s.rtt.smoothed > 0 || s.flight.sent.n == 0 {
-		return
-	}
-	s.tlp.due = true
 }
 
 // SetKeepAlive makes the stream send a HEARTBEAT whenever everything was acked
