@@ -1,10 +1,12 @@
 package static_test
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
+	"strconv"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -141,3 +143,8 @@ func someBlocks(n int) [][]byte {
 	}
 	return blocks
 }
+
+func decimal(i tree.Index) string { return strconv.FormatUint(uint64(i), 10) }
+
+// leafOf is the hash of a leaf, computed apart.
+func leafOf(block []byte) [32]byte { return sha256.Sum256(append([]byte{0}, block...)) }
