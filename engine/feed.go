@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cairn-feeds/cairn/bitmap"
 	"github.com/cairn-feeds/cairn/bitmap/demand"
@@ -52,8 +53,10 @@ type FeedOptions struct {
 type Feed struct {
 	live *live
 	opts FeedOptions
-	done chan struct{} // closed by Close
 	once sync.Once
+
+	closed atomic.Bool
+	done   chan struct{} // closed by Close; nil until somebody waits; guarded by live.mu
 
 	standing *demand.Ticket // the wish for everything, nil when sparse
 	eager    chan struct{}  // closed when the loop of EagerUpdate has ended; nil without
@@ -61,7 +64,7 @@ type Feed struct {
 
 // newFeed makes a handle on an open feed.
 func newFeed(l *live, opts FeedOptions) *Feed {
-	f := &Feed{live: l, opts: opts, done: make(chan struct{})}
+	f := &Feed{live: l, opts: opts}
 	l.open(f)
 	if !opts.Sparse && !l.writable {
 		f.standing = l.demand.Add(demand.Item{Kind: demand.Range, End: demand.Unbounded, Standing: true})
@@ -79,7 +82,7 @@ func (f *Feed) followLength() {
 	for {
 		t := f.live.demand.Add(demand.Item{Kind: demand.Update, Index: f.Length(), HashOnly: true})
 		f.live.settle() // the length may have grown before the item was there
-		if f.live.await(context.Background(), t, f.done) != nil {
+		if f.live.await(context.Background(), t, f.ended()) != nil {
 			return
 		}
 	}
@@ -87,15 +90,26 @@ func (f *Feed) followLength() {
 
 // check refuses calls on a closed handle and those whose context has ended.
 func (f *Feed) check(ctx context.Context) error {
-	select {
-	case <-f.done:
+	if f.closed.Load() {
 		return f.fail(ErrClosed)
-	default:
 	}
 	if err := ctx.Err(); err != nil {
 		return f.fail(context.Cause(ctx))
 	}
 	return nil
+}
+
+// ended returns a channel that is closed when the handle is.
+func (f *Feed) ended() <-chan struct{} {
+	f.live.mu.Lock()
+	defer f.live.mu.Unlock()
+	if f.done == nil {
+		f.done = make(chan struct{})
+		if f.closed.Load() {
+			close(f.done)
+		}
+	}
+	return f.done
 }
 
 // fail says which feed an error is about.
@@ -118,22 +132,12 @@ func (f *Feed) ByteLength() uint64 { return f.live.head.Load().byteLength }
 // feed is neither closed nor opened read-only. A sealed secret key counts; the
 // append tells when it cannot be unsealed.
 func (f *Feed) Writable() bool {
-	select {
-	case <-f.done:
-		return false
-	default:
-		return f.live.writable && !f.live.readOnly
-	}
+	return !f.closed.Load() && f.live.writable && !f.live.readOnly
 }
 
 // Readable reports whether the handle is open.
 func (f *Feed) Readable() bool {
-	select {
-	case <-f.done:
-		return false
-	default:
-		return true
-	}
+	return !f.closed.Load()
 }
 
 // Sparse reports whether the handle was opened with FeedOptions.Sparse.
@@ -240,8 +244,13 @@ func (f *Feed) Close() error {
 }
 
 func (f *Feed) close() error {
-	close(f.done)
 	l := f.live
+	l.mu.Lock()
+	f.closed.Store(true)
+	if f.done != nil {
+		close(f.done)
+	}
+	l.mu.Unlock()
 	if f.standing != nil {
 		l.demand.Remove(f.standing, ErrClosed)
 	}

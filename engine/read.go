@@ -71,7 +71,7 @@ func (f *Feed) waitBlock(ctx context.Context, index uint64, opts *GetOptions) er
 		l.demand.Remove(t, nil) // arrived before the item was there
 		return err
 	}
-	return l.await(ctx, t, f.done)
+	return l.await(ctx, t, f.ended())
 }
 
 // readPresent appends a block that is here.

@@ -49,7 +49,7 @@ func (f *Feed) Update(ctx context.Context, opts *UpdateOptions) error {
 		l.demand.Remove(t, nil)
 		return nil
 	}
-	if err := l.await(ctx, t, f.done); err != nil {
+	if err := l.await(ctx, t, f.ended()); err != nil {
 		return f.fail(err)
 	}
 	return nil
@@ -120,7 +120,7 @@ func (f *Feed) waitSeek(ctx context.Context, bytes uint64, o SeekOptions, r tree
 		l.demand.Remove(t, nil)
 		return err
 	}
-	return l.await(ctx, t, f.done)
+	return l.await(ctx, t, f.ended())
 }
 
 // seekLocal answers a seek from the nodes that are known.
@@ -193,7 +193,7 @@ func (d *Download) Wait(ctx context.Context) error {
 			return d.f.fail(err)
 		}
 		return nil
-	case <-d.f.done:
+	case <-d.f.ended():
 		d.f.live.demand.Remove(d.t, ErrClosed)
 		return d.f.fail(ErrClosed)
 	case <-ctx.Done():
