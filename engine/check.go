@@ -276,8 +276,9 @@ func (c *checker) names(f *checkedFeed) error {
 			c.problem(f.dk, DamageName, 0, "%q cannot be looked up", f.record.Name)
 		}
 	}
-	found, err := c.get(numberKey(tableSecrets, f.record.Number), func(v []byte) error {
-		if _, err := c.s.openSecret(v, f.record.key()); err != nil && !errors.Is(err, ErrSealed) {
+	found, err := c.get(numberKey(tableSecrets, f.record.Number), func([]byte) error {
+		// Not the row of the snapshot: the seal may have changed since.
+		if _, _, err := c.s.secret(f.record.Number, f.record.key()); err != nil && !errors.Is(err, ErrSealed) {
 			c.problem(f.dk, DamageSecret, 0, "%w", err)
 		}
 		return nil

@@ -212,6 +212,8 @@ func (s *Store) addFeed(key tree.PublicKey, dk tree.DiscoveryKey, o *FeedOptions
 		s.nameLock.Lock()
 		defer s.nameLock.Unlock()
 	}
+	s.sealLock.RLock()
+	defer s.sealLock.RUnlock()
 	b := s.db.NewBatch()
 	err := s.fillFeed(b, dk, r, o, mode)
 	if err != nil {
@@ -258,6 +260,8 @@ func (s *Store) addSecret(dk tree.DiscoveryKey, r *feedRecord, sk tree.SecretKey
 	if err != nil {
 		return err
 	}
+	s.sealLock.RLock()
+	defer s.sealLock.RUnlock()
 	v, err := s.sealSecret(sk, s.seal)
 	if err != nil {
 		return err

@@ -135,7 +135,8 @@ func (s *Store) loadSeal() error {
 // secretContext binds a sealed secret key to its feed.
 func secretContext(key tree.PublicKey) []byte { return append([]byte("cairn secret key "), key[:]...) }
 
-// sealSecret returns the value of the row for a secret key.
+// sealSecret returns the value of the row for a secret key. s.sealLock must be
+// held until the row is committed.
 func (s *Store) sealSecret(sk tree.SecretKey, k *seal) ([]byte, error) {
 	if k == nil {
 		return append([]byte{secretPlain}, sk[:]...), nil
@@ -148,6 +149,7 @@ func (s *Store) sealSecret(sk tree.SecretKey, k *seal) ([]byte, error) {
 }
 
 // openSecret is the inverse of sealSecret. It checks that the key pair fits.
+// s.sealLock must be held.
 func (s *Store) openSecret(v []byte, key tree.PublicKey) (sk tree.SecretKey, err error) {
 	if len(v) == 0 {
 		return sk, fmt.Errorf("secret key row: %w", ErrCorrupt)
@@ -173,6 +175,13 @@ func (s *Store) openSecret(v []byte, key tree.PublicKey) (sk tree.SecretKey, err
 
 // secret reads the secret key of a feed. ok is false when it is not here.
 func (s *Store) secret(n feedNumber, key tree.PublicKey) (sk tree.SecretKey, ok bool, err error) {
+	s.sealLock.RLock()
+	defer s.sealLock.RUnlock()
+	return s.secretLocked(n, key)
+}
+
+// secretLocked is secret for those who hold s.sealLock.
+func (s *Store) secretLocked(n feedNumber, key tree.PublicKey) (sk tree.SecretKey, ok bool, err error) {
 	v, closer, err := s.db.Get(numberKey(tableSecrets, n))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return sk, false, nil
@@ -188,15 +197,15 @@ func (s *Store) secret(n feedNumber, key tree.PublicKey) (sk tree.SecretKey, ok 
 // Sealed reports whether the secret keys of the store are sealed with a
 // passphrase.
 func (s *Store) Sealed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.sealLock.RLock()
+	defer s.sealLock.RUnlock()
 	return s.seal != nil
 }
 
 // SealSecrets seals the secret keys of the store with a passphrase, or with a new
 // one when they are sealed already and were opened with the old one. The change is
-// synced whatever the policy. Older tables may hold the keys in the clear until
-// compaction has rewritten them; SealSecrets compacts that range before it returns.
+// synced whatever the policy. When it returns, no file of the store holds a key in
+// the clear or under an older passphrase; copies made before do.
 func (s *Store) SealSecrets(passphrase []byte) error {
 	if s.opts.ReadOnly {
 		return ErrReadOnly
@@ -247,7 +256,7 @@ func (s *Store) reseal(k *seal, row *sealRow) error {
 	}
 	s.seal = k
 	start, end := tableSpan(tableSecrets)
-	if err := s.db.Flush(); err != nil {
+	if err := s.scrubLogs(); err != nil {
 		return err
 	}
 	return s.db.Compact(context.Background(), start, end, false)
@@ -259,7 +268,7 @@ type numberedSecret struct {
 	secret tree.SecretKey
 }
 
-// secretKeys reads all secret keys.
+// secretKeys reads all secret keys. s.sealLock must be held.
 func (s *Store) secretKeys() ([]numberedSecret, error) {
 	var out []numberedSecret
 	for info, err := range s.Feeds() {
@@ -273,7 +282,7 @@ func (s *Store) secretKeys() ([]numberedSecret, error) {
 		if err != nil {
 			return nil, &FeedError{Feed: info.DiscoveryKey, Err: err}
 		}
-		sk, ok, err := s.secret(r.Number, r.key())
+		sk, ok, err := s.secretLocked(r.Number, r.key())
 		if err != nil {
 			return nil, &FeedError{Feed: info.DiscoveryKey, Err: err}
 		}

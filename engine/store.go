@@ -35,6 +35,7 @@ type Store struct {
 	dir    string
 	opts   Options
 	fs     vfs.FS
+	dbFS   *scrubFS // fs, as the database sees it
 	log    *slog.Logger
 	lock   *pebble.Lock
 	cache  *pebble.Cache
@@ -78,6 +79,7 @@ func Open(dir string, opts *Options) (_ *Store, err error) {
 	if s.fs == vfs.Default {
 		s.fs = privateFS{s.fs}
 	}
+	s.dbFS = &scrubFS{FS: s.fs}
 	s.mu.live = make(map[tree.DiscoveryKey]*live)
 	if err := s.prepareDir(); err != nil {
 		return nil, err
@@ -149,6 +151,7 @@ func (s *Store) openError(err error) error {
 // Sizes of the database, for a machine with two cores and many small feeds.
 const (
 	memTableSize      = 16 << 20
+	memTables         = 4 // at most, before writes wait
 	maxOpenFiles      = 64
 	separateFrom      = 1024 // bytes: larger values leave the tables
 	l0FileNumTrigger  = 4
@@ -162,13 +165,13 @@ const (
 
 func (s *Store) pebbleOptions() *pebble.Options {
 	o := &pebble.Options{
-		FS:                          s.fs,
+		FS:                          s.dbFS,
 		Lock:                        s.lock,
 		Cache:                       s.cache,
 		ReadOnly:                    s.opts.ReadOnly,
 		FormatMajorVersion:          pebble.FormatNewest,
 		MemTableSize:                memTableSize,
-		MemTableStopWritesThreshold: 4,
+		MemTableStopWritesThreshold: memTables,
 		MaxOpenFiles:                maxOpenFiles,
 		L0CompactionThreshold:       l0FileNumTrigger,
 		L0StopWritesThreshold:       l0StopWrites,
