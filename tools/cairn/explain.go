@@ -27,7 +27,6 @@ var advice = []struct {
 	{engine.ErrNoSpace, "Nothing of this change was stored. Make room on the disk."},
 	{engine.ErrStoreFailed, `What was acknowledged is safe. Look after the disk, then run "cairn check".`},
 	{engine.ErrNameTaken, `"cairn feed ls" shows whose it is; "cairn feed rename" gives that feed another one.`},
-	{engine.ErrNotPresent, "It was cleared, or never downloaded."},
 	{randomaccess.ErrLocked, "Another program has this directory open."},
 	{tree.ErrFork, "Its owner signed two different histories. The store keeps the one that it had."},
 	{engine.ErrCorrupt, `"cairn check" tells what is damaged.`},

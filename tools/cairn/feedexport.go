@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -34,6 +35,9 @@ places: never append in both. --public leaves the secret key out.`,
 					Public:   public,
 					Progress: func(done, total uint64) { out.Bytes = done; bar.Set(done, total) },
 				})
+				if errors.Is(err, engine.ErrFeedExists) {
+					return fmt.Errorf("%s is in use: name a directory that is empty or not there yet: %w", dir, err)
+				}
 				if err != nil {
 					return err
 				}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +31,11 @@ A secret key comes along, unless --public leaves it out. Then the feed can be wr
 			if len(args) > 1 {
 				name = args[1]
 			}
+			if st, err := os.Stat(dir); err != nil {
+				return err // before a store is made for it
+			} else if !st.IsDir() {
+				return fmt.Errorf("%s is not a directory", dir)
+			}
 			acc.secrets = !public
 			return a.withStore(cmd.Context(), acc, func(s *engine.Store) error {
 				bar := a.progress("import", "blocks")
@@ -37,7 +43,7 @@ A secret key comes along, unless --public leaves it out. Then the feed can be wr
 				in, err := s.Import(cmd.Context(), randomaccess.NewDirectory(dir, randomaccess.DirectoryOptions{ReadOnly: true}).Open,
 					&engine.ImportOptions{Name: name, Public: public, Progress: bar.Set})
 				if errors.Is(err, sleep.ErrNoFeed) {
-					return fmt.Errorf("%s is not a feed directory of hypercore 9: %v", dir, err)
+					return fmt.Errorf("%s is not a directory of hypercore 9: it holds no feed", dir)
 				}
 				if err != nil {
 					return err

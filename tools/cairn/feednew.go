@@ -40,6 +40,9 @@ The key pair is on disk before the key is printed. It is random unless --seed gi
 			}
 			return a.withStore(cmd.Context(), acc, func(s *engine.Store) error {
 				f, err := s.Create(cmd.Context(), o)
+				if errors.Is(err, engine.ErrFeedExists) {
+					return fmt.Errorf("the feed of this seed is in the store already: %w", err)
+				}
 				if err != nil {
 					return err
 				}

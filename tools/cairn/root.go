@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -48,6 +49,7 @@ cairn inspect`)
 	flags.DurationVar(&a.wait, "wait", time.Second, "how long to wait for another process that uses the store")
 	flags.IntVar(&a.passphraseFD, "passphrase-fd", -1, "read the passphrase of the secret keys from this open file `descriptor`; also CAIRN_PASSPHRASE_FILE")
 	_ = root.MarkPersistentFlagDirname("store") // it exists
+	root.SetUsageTemplate(usageTemplate(root))
 	root.AddCommand(a.feedCommands(), a.keysCommands(), a.inspectCommand(), a.checkCommand(), a.compactCommand(), a.benchCommands())
 	return root
 }
@@ -56,10 +58,11 @@ cairn inspect`)
 func group(use, short, long, example string) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Long: strings.TrimSpace(long), Example: indent(example),
-		Args: cobra.ArbitraryArgs,
+		Args: cobra.ArbitraryArgs, SuggestionsMinimumDistance: 2,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return &usageError{cmd, fmt.Errorf("%s needs a command", cmd.CommandPath())}
+				cmd.SetOut(cmd.ErrOrStderr()) // nobody asked for help
+				return errors.Join(cmd.Help(), &statusError{status: statusFailure})
 			}
 			err := fmt.Errorf("%s has no command %q", cmd.CommandPath(), args[0])
 			if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
@@ -68,6 +71,15 @@ func group(use, short, long, example string) *cobra.Command {
 			return &usageError{cmd, err}
 		},
 	}
+}
+
+// usageTemplate is cobra's, but for the two usage lines of a command that has others below it: it is only there for them.
+func usageTemplate(root *cobra.Command) string {
+	const both = `{{if .Runnable}}
+  {{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}
+  {{.CommandPath}} [command]{{end}}`
+	return strings.Replace(root.UsageTemplate(), both, `
+  {{if .HasAvailableSubCommands}}{{.CommandPath}} COMMAND{{else}}{{.UseLine}}{{end}}`, 1)
 }
 
 // indent lays out the lines of an example.
@@ -82,7 +94,11 @@ type usageError struct {
 }
 
 func (e *usageError) Error() string {
-	return fmt.Sprintf("%v\nUsage: %s\nSee %q.", e.err, e.cmd.UseLine(), e.cmd.CommandPath()+" --help")
+	line := e.cmd.UseLine()
+	if e.cmd.HasAvailableSubCommands() {
+		line = e.cmd.CommandPath() + " COMMAND"
+	}
+	return fmt.Sprintf("%v\nUsage: %s\nSee %q.", e.err, line, e.cmd.CommandPath()+" --help")
 }
 
 func (e *usageError) Unwrap() error { return e.err }
