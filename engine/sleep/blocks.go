@@ -3,6 +3,7 @@ package sleep
 import (
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 
 	"github.com/cairn-feeds/cairn/bitmap"
@@ -67,7 +68,7 @@ func (f *Files) BlockRange(n uint64) (offset, size uint64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	offset, err = tree.ByteOffset(f.Tree(), n)
+	offset, err = tree.ByteOffset((*knownTree)(f), n)
 	if err == nil && offset > tree.MaxSize-leaf.Size {
 		err = damaged(TreeFile, "block %d ends past byte %d", n, uint64(tree.MaxSize))
 	}
@@ -94,7 +95,7 @@ const uncheckedRead = 64 << 10
 // ReadData appends size bytes of the data from offset to dst. If the data ends
 // before, the error matches ErrDamaged.
 func (f *Files) ReadData(dst []byte, offset, size uint64) ([]byte, error) {
-	if offset > tree.MaxSize || size > tree.MaxSize {
+	if offset > tree.MaxSize || size > tree.MaxSize || size > math.MaxInt {
 		return nil, damaged(DataFile, "no %d bytes at %d", size, offset)
 	}
 	if size > uncheckedRead {

@@ -41,7 +41,7 @@ func (f *Files) Clear(start, end uint64) (cleared uint64, err error) {
 // first is the first present one: all of it if it is known where they are, else at
 // least that of the blocks that are present, and none if the tree is damaged.
 func (f *Files) clearedBytes(start, first, end uint64) (from, to uint64, err error) {
-	from, err = tree.ByteOffset(f.Tree(), start)
+	from, err = tree.ByteOffset((*knownTree)(f), start)
 	if errors.Is(err, tree.ErrMissingRoots) {
 		from, _, err = f.BlockRange(first)
 	}
@@ -61,7 +61,7 @@ func (f *Files) endOfBytes(first, end uint64) (uint64, error) {
 	if end == f.head.length {
 		return f.head.byteLength, nil
 	}
-	to, err := tree.ByteOffset(f.Tree(), end)
+	to, err := tree.ByteOffset((*knownTree)(f), end)
 	if !errors.Is(err, tree.ErrMissingRoots) {
 		return to, err
 	}

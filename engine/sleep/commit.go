@@ -18,8 +18,9 @@ type Change struct {
 	// among Nodes.
 	Blocks []Block
 
-	// Nodes are stored and marked as known, as are parents of which both children
-	// are. They must have been verified; their order does not matter.
+	// Nodes are stored and marked as known. They must have been verified, and
+	// among them must be the parents that they complete: a node counts as known
+	// when both its children are. Their order does not matter.
 	Nodes []tree.Node
 
 	// Signatures are stored in their slots.
@@ -55,13 +56,14 @@ type SlotSignature struct {
 // A crash on the way leaves the feed as it was, or with the whole change, or, if
 // the feed is a replica, with some of its blocks, nodes and length.
 //
-// An error matching ErrInvalidChange means that nothing was written. After
-// another one the change is undone as far as readers can tell. If a sync or the
-// commit record failed, the files may say otherwise, and all further changes fail
-// with ErrFailed.
+// An error matching ErrInvalidChange means that nothing was written. After an
+// error of the first step the feed is as before. If a sync or the commit record
+// fails it cannot be said what the files hold: the length is as before, blocks
+// below it may be present, and all further changes fail with ErrFailed.
 func (f *Files) Commit(c Change) error {
 	f.change.Lock()
 	defer f.change.Unlock()
+	defer f.dropScratch()
 	if err := f.checkWritable(); err != nil {
 		return err
 	}

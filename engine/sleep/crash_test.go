@@ -70,7 +70,10 @@ func (c *crasher) check(disk *randomaccesstest.Disk) (err error) {
 		return err
 	}
 	var problem sleep.Problem
-	report, err := f.Verify(c.t.Context(), sleep.VerifyOptions{OnProblem: func(p sleep.Problem) { problem = p }})
+	report, err := f.Verify(c.t.Context(), sleep.VerifyOptions{
+		SkipData:  f.Length() > 1000, // checkState has looked at some
+		OnProblem: func(p sleep.Problem) { problem = p },
+	})
 	if err != nil || !report.OK() {
 		return fmt.Errorf("verify: %+v, %v, %v", report, problem, err)
 	}
@@ -92,13 +95,13 @@ func (c *crasher) check(disk *randomaccesstest.Disk) (err error) {
 		return fmt.Errorf("second opening: %w", err)
 	}
 	defer again.Close()
-	if want := (sleep.Recovery{Stored: length, Length: length}); again.Recovery() != want {
+	if again.Length() != length || !again.Recovery().Clean() {
 		return fmt.Errorf("second opening recovered %+v", again.Recovery())
 	}
 	if !again.HasBlock(length - 1) {
 		return fmt.Errorf("second opening lacks block %d", length-1)
 	}
-	report, err = again.Verify(c.t.Context(), sleep.VerifyOptions{})
+	report, err = again.Verify(c.t.Context(), sleep.VerifyOptions{SkipData: true})
 	if err != nil || !report.OK() {
 		return fmt.Errorf("verify after going on: %+v, %v", report, err)
 	}
@@ -124,7 +127,7 @@ func (c *crasher) checkState(f *sleep.Files) error {
 			return fmt.Errorf("block %d is present: %t, before %t, after %t", n, has, had, will)
 		}
 	}
-	// Verify reads them all; this is about what they are.
+	// Of a large feed some have to do.
 	for n := uint64(0); n < length; n += 1 + length/200 {
 		if !f.HasBlock(n) {
 			continue

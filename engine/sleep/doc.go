@@ -99,10 +99,15 @@
 //
 // # Where it differs from hypercore 9.12
 //
-// The bytes that changes leave are the same. But: a feed whose key is lost is not
-// overwritten with a new one. Leftovers behind the length are cut off before the
-// feed grows over them, and so are the files of a feed that is overwritten.
-// Nothing is created when there is no feed and none may be. A blank signature in
-// the last slot does not make the feed static for good. Deleting works if some
-// file is not there.
+// The bytes that changes leave are the same, with one exception: the index. Here
+// it always says what the data bits say. The reference leaves some inner nodes of
+// it behind when a replica learns of nodes in a new page before it has blocks
+// there. (Both are harmless: no entry says that a block is here which is not.)
+//
+// A feed whose key is lost is not overwritten with a new one. Leftovers behind the
+// length are cut off before the feed grows over them, and so are the files of a
+// feed that is overwritten. Nothing is created when there is no feed and none may
+// be. A blank signature in the last slot does not make a feed static for good.
+// Clearing works where a sparse replica does not know all offsets. Deleting works
+// if some file is not there.
 package sleep

@@ -35,10 +35,10 @@ func readStart(s randomaccess.Storage) (start, error) {
 	return start{header[:n], info.Size}, err
 }
 
-// check compares a header with the one that the file has to have. It is to be
-// written when the file is new. A file that ends within the header, or with a
-// header of which only the beginning was written, was left by a crash while the
-// feed was created, and counts as new.
+// check compares a header with the one that the file has to have, and reports
+// whether it is to be written. A header of which only the beginning was written,
+// or nothing, was left by a crash while the feed was created. In a bitfield nothing
+// may follow it then, since it says how long a page is.
 func (s start) check(file string, want []byte) (write bool, err error) {
 	if bytes.Equal(s.header, want) {
 		return false, nil
@@ -47,7 +47,7 @@ func (s start) check(file string, want []byte) (write bool, err error) {
 	for same < len(s.header) && s.header[same] == want[same] {
 		same++
 	}
-	if s.size <= HeaderSize && len(bytes.TrimLeft(s.header[same:], "\x00")) == 0 {
+	if (s.size <= HeaderSize || file != BitfieldFile) && isBlank(s.header[same:]) {
 		return true, nil
 	}
 	e := &HeaderError{File: file, Reason: "unknown entry size or algorithm"}

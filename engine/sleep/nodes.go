@@ -20,7 +20,7 @@ func (f *Files) HasNode(i tree.Index) bool {
 // tree.ErrUnknownNode.
 func (f *Files) ReadNode(i tree.Index) (tree.Node, error) {
 	if !f.HasNode(i) {
-		return tree.Node{}, fmt.Errorf("sleep: node %d: %w", i, tree.ErrUnknownNode)
+		return tree.Node{}, unknownNode(i)
 	}
 	b := nodeBuffers.Get().(*[NodeSize]byte)
 	defer nodeBuffers.Put(b)
@@ -53,13 +53,34 @@ func parseKnown(i tree.Index, b *[NodeSize]byte) (tree.Node, error) {
 // nodeBuffers are for reads of single nodes, which would allocate otherwise.
 var nodeBuffers = sync.Pool{New: func() any { return new([NodeSize]byte) }}
 
-// Tree returns the known nodes as a [tree.Reader].
-func (f *Files) Tree() tree.Reader { return (*knownTree)(f) }
+// Tree returns the nodes that are known of the present length as a [tree.Reader].
+// If the feed grows it stays at that length, so that a proof of a writer's feed
+// can be made meanwhile. A replica may come to know more nodes of it.
+func (f *Files) Tree() tree.Reader { return &treeOfLength{f, f.Length()} }
 
+type treeOfLength struct {
+	*Files
+	length uint64
+}
+
+func (t *treeOfLength) Has(i tree.Index) (bool, error) {
+	return uint64(i.RightSpan()) < 2*t.length && t.HasNode(i), nil
+}
+
+func (t *treeOfLength) Node(i tree.Index) (tree.Node, error) {
+	if uint64(i.RightSpan()) >= 2*t.length {
+		return tree.Node{}, unknownNode(i)
+	}
+	return t.ReadNode(i)
+}
+
+// knownTree is the tree.Reader of the nodes that are known now.
 type knownTree Files
 
 func (t *knownTree) Has(i tree.Index) (bool, error)       { return (*Files)(t).HasNode(i), nil }
 func (t *knownTree) Node(i tree.Index) (tree.Node, error) { return (*Files)(t).ReadNode(i) }
+
+func unknownNode(i tree.Index) error { return fmt.Errorf("sleep: node %d: %w", i, tree.ErrUnknownNode) }
 
 // nodesRead is the largest span of nodes that is read at once: 160 KiB.
 const nodesRead = 4096
@@ -110,4 +131,50 @@ func (f *Files) appendKnown(dst []tree.Index, start, end tree.Index) []tree.Inde
 		}
 	}
 	return dst
+}
+
+// storedNode reads a node, known or not; ok is false if it is absent or cannot be
+// right.
+func (f *Files) storedNode(i tree.Index) (n tree.Node, ok bool, err error) {
+	if i >= 2*tree.MaxLength {
+		return tree.Node{}, false, nil
+	}
+	b := nodeBuffers.Get().(*[NodeSize]byte)
+	defer nodeBuffers.Put(b)
+	if err := f.readNodes(b[:], i); err != nil {
+		return tree.Node{}, false, err
+	}
+	n, ok = ParseNode(i, b)
+	return n, ok && n.Size <= tree.MaxSize, nil
+}
+
+// storedTree is the tree.Reader of all nodes that are stored, known or not.
+type storedTree struct{ *Files }
+
+func (t storedTree) Has(i tree.Index) (bool, error) {
+	_, ok, err := t.storedNode(i)
+	return ok, err
+}
+
+func (t storedTree) Node(i tree.Index) (tree.Node, error) {
+	n, ok, err := t.storedNode(i)
+	if err == nil && !ok {
+		err = unknownNode(i)
+	}
+	return n, err
+}
+
+// storedChildren returns the children of n if they are stored and hash to it.
+func (f *Files) storedChildren(n tree.Node) (left, right tree.Node, ok bool, err error) {
+	i, _ := n.Index.Left()
+	j, _ := n.Index.Right()
+	for _, child := range []struct {
+		index tree.Index
+		to    *tree.Node
+	}{{i, &left}, {j, &right}} {
+		if *child.to, ok, err = f.storedNode(child.index); err != nil || !ok {
+			return left, right, false, err
+		}
+	}
+	return left, right, left.Size+right.Size == n.Size && tree.ParentHash(left, right) == n.Hash, nil
 }

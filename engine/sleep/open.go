@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/cairn-feeds/cairn/bitmap"
 	"github.com/cairn-feeds/cairn/engine/randomaccess"
@@ -133,18 +134,16 @@ type opening struct {
 	shorten bool         // some of what the bits say has to be forgotten
 }
 
-// headerFiles are the files with headers, in the order of the arrays above. The
-// last is the bitfield.
-func (o *opening) headerFiles() [3]struct {
+// headerFile is a file with a header and the header that it has to have.
+type headerFile struct {
 	name    string
 	storage randomaccess.Storage
 	header  []byte
-} {
-	return [3]struct {
-		name    string
-		storage randomaccess.Storage
-		header  []byte
-	}{
+}
+
+// headerFiles are in the order of the arrays of opening.
+func (o *opening) headerFiles() [3]headerFile {
+	return [3]headerFile{
 		{TreeFile, o.tree, AppendTreeHeader(nil)},
 		{SignaturesFile, o.signatures, AppendSignaturesHeader(nil)},
 		{BitfieldFile, o.bitfield, AppendBitfieldHeader(nil, o.indexSize)},
@@ -183,30 +182,6 @@ func (o *opening) openStorages(open randomaccess.Opener) error {
 	return nil
 }
 
-// readKeys reads both keys. An incomplete key, or one of zeros, was left by a
-// crash while the feed was created and counts as none. The secret key is written
-// first: alone, it gives the public key.
-func (o *opening) readKeys() error {
-	key := make([]byte, len(o.storedKey))
-	if n, err := readUpTo(o.keyFile, key, 0); err != nil {
-		return err
-	} else if n == len(key) {
-		o.storedKey = tree.PublicKey(key)
-	}
-	secret := make([]byte, len(o.storedSecret))
-	n, err := readUpTo(o.secretFile, secret, 0)
-	if err != nil {
-		return err
-	}
-	if o.partialSecret = n; n == len(secret) {
-		o.storedSecret, o.partialSecret = tree.SecretKey(secret), 0
-	}
-	if o.storedKey == (tree.PublicKey{}) && o.opts.Crypto == nil && o.storedSecret != (tree.SecretKey{}) && o.storedSecret.Check() == nil {
-		o.storedKey, o.derivedKey = o.storedSecret.Public(), true
-	}
-	return nil
-}
-
 // readHeaders checks the headers and takes the page size from that of the
 // bitfield.
 func (o *opening) readHeaders() error {
@@ -225,79 +200,6 @@ func (o *opening) readHeaders() error {
 		}
 		if err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// chooseKeys settles which feed this is.
-func (o *opening) chooseKeys() error {
-	given := o.opts.Key
-	if given == (tree.PublicKey{}) && o.opts.SecretKey != (tree.SecretKey{}) {
-		given = o.opts.SecretKey.Public()
-	}
-	hasPages := o.starts[2].size > HeaderSize
-	o.overwrite = o.opts.Overwrite
-	switch {
-	case o.overwrite:
-	case o.storedKey != tree.PublicKey{}:
-		if given != (tree.PublicKey{}) && given != o.storedKey {
-			if !o.opts.Force {
-				return &OtherFeedError{Stored: o.storedKey, Given: given}
-			}
-			o.overwrite = true
-		}
-	case hasPages && o.opts.Force:
-		o.overwrite = true
-	case hasPages && given == tree.PublicKey{}:
-		return damaged(KeyFile, "is missing beside a bitfield of %d bytes", o.starts[2].size)
-	case hasPages:
-		o.adopted = true
-	}
-	if o.overwrite {
-		if o.opts.ReadOnly {
-			return ErrReadOnly
-		}
-		if given != o.storedKey {
-			o.storedSecret = tree.SecretKey{}
-		}
-		o.storedKey, o.partialSecret = tree.PublicKey{}, 0
-	}
-
-	o.key, o.secret = o.storedKey, o.storedSecret
-	if o.key == (tree.PublicKey{}) {
-		o.key = given
-	}
-	if o.key == (tree.PublicKey{}) || o.opts.ReadOnly && o.storedKey == (tree.PublicKey{}) && !hasPages {
-		if o.opts.NoCreate || o.opts.ReadOnly {
-			return ErrNoFeed
-		}
-		pair, err := tree.GenerateKeyPair()
-		if err != nil {
-			return err
-		}
-		o.key, o.secret, o.generated = pair.Public, pair.Secret, true
-		o.hasSecret = true
-		return nil
-	}
-	if o.secret == (tree.SecretKey{}) {
-		o.secret = o.opts.SecretKey
-	}
-	o.hasSecret = o.secret != tree.SecretKey{}
-	if !o.hasSecret && o.partialSecret > 0 && !o.opts.ReadOnly {
-		return damaged(SecretKeyFile, "has %d bytes, not %d", o.partialSecret, len(o.secret))
-	}
-	if o.hasSecret && o.opts.Crypto == nil {
-		err := o.secret.Check()
-		if err == nil && o.secret.Public() != o.key {
-			err = fmt.Errorf("is that of the key %v, not of %v", o.secret.Public(), o.key)
-		}
-		switch {
-		case err == nil:
-		case o.storedSecret != tree.SecretKey{}:
-			return &DamageError{File: SecretKeyFile, Err: err}
-		default:
-			return fmt.Errorf("sleep: secret key: %w", err)
 		}
 	}
 	return nil
@@ -376,55 +278,23 @@ func (o *opening) write() error {
 // means nothing.
 func (o *opening) forget() error {
 	for _, cut := range []struct {
-		s    randomaccess.Storage
-		size int64
-	}{{o.bitfield, HeaderSize}, {o.signatures, HeaderSize}, {o.tree, HeaderSize}, {o.data, 0}, {o.secretFile, o.keptSecret()}, {o.keyFile, 0}} {
-		info, err := cut.s.Stat()
+		storage randomaccess.Storage
+		keep    int64
+	}{
+		{o.bitfield, HeaderSize},
+		{o.signatures, HeaderSize},
+		{o.tree, HeaderSize},
+		{o.data, 0},
+		{o.secretFile, o.keptSecret()},
+		{o.keyFile, 0},
+	} {
+		err := cut.storage.Delete(cut.keep, math.MaxInt64)
+		if err == nil && o.opts.Sync {
+			err = cut.storage.Sync()
+		}
 		if err != nil {
 			return err
 		}
-		if info.Size <= cut.size {
-			continue
-		}
-		if err := cut.s.Truncate(cut.size); err != nil {
-			return err
-		}
-		if o.opts.Sync {
-			if err := cut.s.Sync(); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// keptSecret returns how much of the stored secret key is that of the feed.
-func (o *opening) keptSecret() int64 {
-	if o.hasSecret && o.secret == o.storedSecret {
-		return int64(len(o.secret))
-	}
-	return 0
-}
-
-// writeKeys stores keys that are new, the secret one first. A new key pair is
-// always synced: nobody may see a public key whose secret key can still be lost.
-func (o *opening) writeKeys() error {
-	write := func(s randomaccess.Storage, key []byte) error {
-		if _, err := s.WriteAt(key, 0); err != nil {
-			return err
-		}
-		if o.generated || o.opts.Sync {
-			return s.Sync()
-		}
-		return nil
-	}
-	if o.hasSecret && !o.opts.DiscardSecretKey && o.secret != o.storedSecret {
-		if err := write(o.secretFile, o.secret[:]); err != nil {
-			return err
-		}
-	}
-	if o.key != o.storedKey || o.derivedKey {
-		return write(o.keyFile, o.key[:])
 	}
 	return nil
 }

@@ -119,6 +119,8 @@ func TestOpenRules(t *testing.T) {
 		{name: "other algorithm", files: patched("signatures", 8, 'X'), err: sleep.ErrUnsupportedVersion},
 		{name: "odd page size", files: patched("bitfield", 5, 0x0e, 0x01), err: sleep.ErrUnsupportedVersion},
 		{name: "header of zeros", files: patched("bitfield", 0, make([]byte, 32)...), err: sleep.ErrUnsupportedVersion},
+		{name: "tree header of zeros", files: patched("tree", 0, make([]byte, 32)...), key: small.PublicKey, writable: true, length: 11},
+		{name: "signatures header half written", files: patched("signatures", 5, make([]byte, 27)...), key: small.PublicKey, writable: true, length: 11},
 		{name: "headers half written", files: content{
 			"bitfield": {5, 2}, "tree": make([]byte, 32), "signatures": append([]byte{5, 2, 0x57, 1}, make([]byte, 20)...),
 		}, opts: sleep.Options{Key: other.Public}, key: other.Public},
@@ -162,6 +164,8 @@ func TestOpenRules(t *testing.T) {
 			name: "replica without bitfield and data", files: without("bitfield", "data", "secret_key"), key: small.PublicKey, length: 11,
 			recovery: sleep.Recovery{Stored: 0, Length: 11},
 		},
+		{name: "overwritten with the same key", files: overlaid(t, &small, files), key: small.PublicKey, writable: true, length: 2,
+			recovery: sleep.Recovery{Stored: 2, Length: 2, Behind: true}},
 		{name: "only keys and data", files: without("bitfield", "tree", "signatures"), key: small.PublicKey, writable: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -210,6 +214,21 @@ func TestOpenRules(t *testing.T) {
 
 // errAny stands for an error that is no sentinel.
 var errAny = errors.New("any")
+
+// overlaid returns what is left when a feed was overwritten by another one with
+// the same key, without anything being cut off but the bitfield.
+func overlaid(t *testing.T, small *smallFeed, files map[string][]byte) map[string][]byte {
+	t.Helper()
+	memory := randomaccess.NewMemory(randomaccess.MemoryOptions{})
+	w := openWriter(t, memory.Open, sleep.Options{Key: small.PublicKey, SecretKey: small.secret(t)})
+	w.append([]byte("another"), []byte("history"))
+	w.Close()
+	over := contents(t, memory.Open)
+	for _, name := range []string{"data", "tree", "signatures"} {
+		over[name] = append(over[name], files[name][len(over[name]):]...)
+	}
+	return over
+}
 
 // bitfieldTree returns tree bits, padded to those of a page, of a feed of that
 // length.

@@ -1,22 +1,22 @@
 package sleep
 
 import (
-	"context"
 	"errors"
-	"fmt"
 
 	"github.com/cairn-feeds/cairn/bitmap"
 	"github.com/cairn-feeds/cairn/tree"
 )
 
 // Recovery tells what Open found to be different from what a clean close leaves.
-// The zero value means nothing was.
 type Recovery struct {
-	// Stored is the length that the bitfield says, or at least as much, and Length the one that the
-	// feed was opened with. It is larger if a change was found complete in the
-	// other files, though its commit record was not, or if the bitfield was lost.
-	// It is smaller if the files do not hold what the bitfield speaks of: then a
-	// writer must not append before it is sure that nobody has seen more.
+	// Stored is the length that the bitfield says, and Length the one that the
+	// feed was opened with.
+	//
+	// Length is larger if a change was found complete in the other files, though
+	// its commit record was not, or if the bitfield was lost. It is smaller if the
+	// files do not hold what the bitfield speaks of; where these end early Stored
+	// is the least that it may be. Then a writer must not append before it is sure
+	// that nobody has seen more.
 	Stored, Length uint64
 
 	// MendedPages is the number of pages of the bitfield that lacked bits which
@@ -27,10 +27,16 @@ type Recovery struct {
 	// nothing is known to compare them with.
 	ForgottenBlocks uint64
 
-	// Behind is true if there are signatures behind the length that cannot be
-	// verified, or one of a change that is not there in full. The next change that
-	// grows the feed cuts them off.
+	// Behind is true if there are signatures behind the length that are not valid
+	// for what the files hold, or one of a change that is not there in full. The
+	// next change that grows the feed cuts them off. A crash leaves one; if there
+	// may have been more, a writer has to be as careful as above.
 	Behind bool
+}
+
+// Clean reports whether nothing had to be recovered.
+func (r Recovery) Clean() bool {
+	return r == Recovery{Stored: r.Length, Length: r.Length}
 }
 
 // Limits of the search for a length that is signed.
@@ -125,38 +131,7 @@ type bitsReader struct{ bits *bitmap.File }
 
 func (r bitsReader) Has(i tree.Index) (bool, error) { return r.bits.HasNode(uint64(i)), nil }
 func (r bitsReader) Node(i tree.Index) (tree.Node, error) {
-	return tree.Node{}, fmt.Errorf("sleep: node %d: %w", i, tree.ErrUnknownNode)
-}
-
-// storedNode reads a node, known or not; ok is false if it is absent or cannot be
-// right.
-func (f *Files) storedNode(i tree.Index) (n tree.Node, ok bool, err error) {
-	if i >= 2*tree.MaxLength {
-		return tree.Node{}, false, nil
-	}
-	b := nodeBuffers.Get().(*[NodeSize]byte)
-	defer nodeBuffers.Put(b)
-	if err := f.readNodes(b[:], i); err != nil {
-		return tree.Node{}, false, err
-	}
-	n, ok = ParseNode(i, b)
-	return n, ok && n.Size <= tree.MaxSize, nil
-}
-
-// storedTree is the tree.Reader of all nodes that are stored, known or not.
-type storedTree struct{ *Files }
-
-func (t storedTree) Has(i tree.Index) (bool, error) {
-	_, ok, err := t.storedNode(i)
-	return ok, err
-}
-
-func (t storedTree) Node(i tree.Index) (tree.Node, error) {
-	n, ok, err := t.storedNode(i)
-	if err == nil && !ok {
-		err = fmt.Errorf("sleep: node %d: %w", i, tree.ErrUnknownNode)
-	}
-	return n, err
+	return tree.Node{}, unknownNode(i)
 }
 
 // probe reads the head of a length from the files, whatever the bits say, and
@@ -255,8 +230,10 @@ func (f *Files) lastSigned(low, high uint64) (s signedHead, err error) {
 // signature is valid is the feed's, so it is taken in: a writer that forgot it
 // and signed something else in its place would fork the feed.
 //
-// One exception: if there is one signature and some of the writer's blocks are
-// not there, the change was never completed and nobody was told of it.
+// There are two exceptions. If there is one signature and some of the writer's
+// blocks are not there, the change was never completed and nobody was told of it.
+// If its tree does not hold what the bitfield speaks of, it is of another feed
+// with the same key, which was overwritten.
 func (f *Files) rollForward(o *opening, stored uint64) (done bool, err error) {
 	// A signature without its tree is no use, so both bound the search.
 	slots := slotsOf(o.starts[1].size)
@@ -277,16 +254,18 @@ func (f *Files) rollForward(o *opening, stored uint64) (done bool, err error) {
 		}
 		offset += root.Size
 	}
+	complete := s.reached == tree.CountFullRoots(stored)
 	if f.hasSecret && f.bits.CountBlocks(stored, last.length) < last.length-stored {
 		earlier, err := f.lastSigned(stored, last.length-1)
 		if err != nil {
 			return false, err
 		}
-		if last.others == 0 && !earlier.found && earlier.others == 0 {
-			f.bits.Truncate(stored)
-			f.recovery.Behind = true
-			return false, nil
-		}
+		complete = complete && (last.others > 0 || earlier.found || earlier.others > 0)
+	}
+	if !complete {
+		f.bits.Truncate(stored)
+		f.recovery.Behind = true
+		return false, nil
 	}
 	return true, f.accept(o, last.head)
 }
@@ -294,53 +273,6 @@ func (f *Files) rollForward(o *opening, stored uint64) (done bool, err error) {
 // slotsOf returns how many slots signatures of that many bytes have.
 func slotsOf(size int64) uint64 {
 	return uint64(max(0, size-HeaderSize)+SignatureSize-1) / SignatureSize
-}
-
-// salvage sets the bits of what the files hold of blocks from a length on.
-type salvage struct {
-	*Files
-	ctx  context.Context
-	from uint64
-	buf  []byte
-}
-
-// visit sets the bit of n, whose hash is known to be right and whose blocks start
-// at offset, and goes on with what is below.
-func (s *salvage) visit(n tree.Node, offset uint64) error {
-	s.bits.SetNode(uint64(n.Index))
-	if uint64(n.Index.RightSpan()) < 2*s.from {
-		return nil
-	}
-	if n.Index.IsLeaf() {
-		ok, err := s.checkData(n, offset)
-		if ok {
-			s.bits.SetBlocks(n.Index.Block(), n.Index.Block()+1)
-		}
-		return err
-	}
-	left, right, ok, err := s.storedChildren(n)
-	if err != nil || !ok {
-		return err
-	}
-	if err := s.visit(left, offset); err != nil {
-		return err
-	}
-	return s.visit(right, offset+left.Size)
-}
-
-// storedChildren returns the children of n if they are stored and hash to it.
-func (f *Files) storedChildren(n tree.Node) (left, right tree.Node, ok bool, err error) {
-	i, _ := n.Index.Left()
-	j, _ := n.Index.Right()
-	for _, child := range []struct {
-		index tree.Index
-		to    *tree.Node
-	}{{i, &left}, {j, &right}} {
-		if *child.to, ok, err = f.storedNode(child.index); err != nil || !ok {
-			return left, right, false, err
-		}
-	}
-	return left, right, left.Size+right.Size == n.Size && tree.ParentHash(left, right) == n.Hash, nil
 }
 
 // rollBack looks for a shorter length that the files do hold: after a loss of
@@ -364,36 +296,4 @@ func (f *Files) rollBack(o *opening, stored uint64, state proof) (head, error) {
 		err = damaged(TreeFile, "lacks roots of the %d blocks that the bitfield speaks of, and of all signed lengths before", stored)
 	}
 	return h, err
-}
-
-// proveBlock looks for the leaf of a block in the tree, though its bit is not
-// set. If the nodes above it hash to one that is known, and the data to the leaf,
-// it sets their bits.
-func (s *salvage) proveBlock(block uint64) (bool, error) {
-	leaf, ok, err := s.storedNode(tree.LeafIndex(block))
-	n, path := leaf, []uint64{uint64(leaf.Index)}
-	for ok && err == nil && !s.bits.HasNode(uint64(n.Index)) && uint64(n.Index.RightSpan()) < 2*s.head.length {
-		var sibling tree.Node
-		if sibling, ok, err = s.storedNode(n.Index.Sibling()); ok {
-			path = append(path, uint64(sibling.Index))
-			n = tree.ParentNode(n, sibling)
-		}
-	}
-	var known tree.Node
-	if ok && err == nil {
-		known, ok, err = s.storedNode(n.Index)
-	}
-	if ok = ok && err == nil && known.Hash == n.Hash && s.bits.HasNode(uint64(n.Index)); ok {
-		var offset uint64
-		if offset, err = tree.ByteOffset(storedTree{s.Files}, block); err == nil {
-			ok, err = s.checkData(leaf, offset)
-		}
-	}
-	if errors.Is(err, tree.ErrMissingRoots) || errors.Is(err, tree.ErrSize) {
-		return false, nil
-	}
-	if ok && err == nil {
-		s.bits.SetNodes(path...)
-	}
-	return ok, err
 }

@@ -19,9 +19,9 @@ const (
 	// from where it is.
 	writeSize = 256 << 10
 
-	// keptScratch is the largest scratch space that is kept between changes, in
-	// nodes.
-	keptScratch = 1 << 14
+	// keptNodes is how much scratch space for nodes is kept between changes: 200
+	// KiB. That for writes never takes more than writeSize.
+	keptNodes = 1 << 12
 
 	// maxGap is the number of absent nodes that are written as zeros rather than
 	// left out between two nodes behind the length.
@@ -95,16 +95,15 @@ func (f *Files) store(c *Change) error {
 	if err := nodes.flush(); err != nil {
 		return err
 	}
-	if f.buf = nodes.buf; cap(f.nodes) > keptScratch {
-		f.nodes = slices.Clone(f.nodes)[:len(f.nodes):len(f.nodes)]
-	}
 
+	signatures := gather{to: f.signatures, buf: nodes.buf}
 	for _, s := range c.Signatures {
-		if _, err := f.signatures.WriteAt(s.Signature[:], SignatureOffset(s.Slot)); err != nil {
+		if err := signatures.write(s.Signature[:], SignatureOffset(s.Slot)); err != nil {
 			return err
 		}
 	}
-	return nil
+	f.buf = signatures.buf
+	return signatures.flush()
 }
 
 // syncChange makes durable what store wrote, and the data bits of blocks whose
@@ -243,6 +242,13 @@ func (f *Files) writePages(more []uint64) error {
 	f.bits.MarkClean()
 	f.mu.Unlock()
 	return nil
+}
+
+// dropScratch lets go of scratch space that a large change took.
+func (f *Files) dropScratch() {
+	if cap(f.nodes) > keptNodes {
+		f.nodes = nil
+	}
 }
 
 // runsOf yields the indexes of blocks as runs of consecutive ones.

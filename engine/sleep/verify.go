@@ -27,8 +27,8 @@ type VerifyOptions struct {
 	// means GOMAXPROCS.
 	Workers int
 
-	// OnProblem, if not nil, is called for each problem, by one goroutine at a
-	// time and in no particular order.
+	// OnProblem, if not nil, is called for each problem, in no particular order.
+	// Verify calls it itself and goes on when it returns.
 	OnProblem func(Problem)
 }
 
@@ -60,41 +60,87 @@ func (r Report) OK() bool { return r.BadBlocks+r.BadNodes+r.BadSignatures == 0 }
 
 // Verify checks whatever the files claim to hold: blocks against their leaves,
 // nodes against their parents, roots against signatures. What does not fit is in
-// the report; an error means that the check could not be finished. Changes wait
-// while it runs.
+// the report; an error means that the check could not be finished. Changes go on
+// meanwhile and are not looked at.
 func (f *Files) Verify(ctx context.Context, opts VerifyOptions) (Report, error) {
-	f.change.Lock()
-	defer f.change.Unlock()
 	if opts.Workers <= 0 {
 		opts.Workers = runtime.GOMAXPROCS(0)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	v := verifier{Files: f, verify: opts, ctx: ctx, cancel: cancel, unproved: map[tree.Index]bool{}}
-	v.each(f.bits.Pages(), v.newPageChecker)
-	v.checkHead()
-	v.checkSignatures()
-	for i := range v.unproved {
-		v.problem(TreeFile, uint64(i), errors.New("neither hashes to a known node nor is a root of a signed length"))
+	v := verifier{
+		files:    f,
+		opts:     opts,
+		ctx:      ctx,
+		cancel:   cancel,
+		problems: make(chan Problem),
+		unproved: map[tree.Index]bool{},
+	}
+	v.takeSnapshot()
+	go v.run()
+	for p := range v.problems {
+		if opts.OnProblem != nil {
+			opts.OnProblem(p)
+		}
 	}
 	return v.report, context.Cause(ctx)
 }
 
 // verifier is the state of Verify.
 type verifier struct {
-	*Files
-	verify VerifyOptions
-	ctx    context.Context
-	cancel context.CancelCauseFunc
+	files    *Files
+	opts     VerifyOptions
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	problems chan Problem // closed when all is checked
 
-	reportMu sync.Mutex // guards the rest
+	// As they were at the start.
+	head          head
+	pages         uint64
+	blocks, nodes *bitmap.Set
+
+	mu       sync.Mutex // guards the rest
 	report   Report
 	unproved map[tree.Index]bool // nodes that no other known node stands for
 }
 
+// takeSnapshot takes the head, and the bits that are about it. Of damaged files
+// all bits are taken.
+func (v *verifier) takeSnapshot() {
+	f := v.files
+	f.mu.Lock()
+	v.head, v.pages = f.head, f.bits.Pages()
+	v.blocks, v.nodes = f.bits.Blocks().Clone(), f.bits.Nodes().Clone()
+	f.mu.Unlock()
+	if f.opts.Inspect {
+		return
+	}
+	// A change that is under way has its bits set already.
+	end := 2 * v.head.length
+	v.blocks.Remove(v.head.length, tree.MaxLength)
+	v.nodes.Remove(end, 2*tree.MaxLength)
+	if end > 0 {
+		for i := tree.Index(end - 2); uint64(i) < 2*tree.MaxLength; i = i.Parent() {
+			if uint64(i.RightSpan()) >= end {
+				v.nodes.Remove(uint64(i), uint64(i)+1)
+			}
+		}
+	}
+}
+
+// run makes all checks. It is the goroutine that Verify waits for.
+func (v *verifier) run() {
+	defer close(v.problems)
+	v.each(v.pages, v.newPageChecker)
+	v.checkHead()
+	v.checkSignatures()
+	for i := range v.unproved {
+		v.problem(TreeFile, uint64(i), errors.New("neither hashes to a known node nor is a root of a signed length"))
+	}
+}
+
 func (v *verifier) problem(file string, index uint64, err error) {
-	v.reportMu.Lock()
-	defer v.reportMu.Unlock()
+	v.mu.Lock()
 	switch file {
 	case DataFile:
 		v.report.BadBlocks++
@@ -103,9 +149,8 @@ func (v *verifier) problem(file string, index uint64, err error) {
 	case SignaturesFile:
 		v.report.BadSignatures++
 	}
-	if v.verify.OnProblem != nil {
-		v.verify.OnProblem(Problem{file, index, err})
-	}
+	v.mu.Unlock()
+	v.problems <- Problem{file, index, err}
 }
 
 // each runs checks for the numbers below count on all workers, each with a
@@ -113,7 +158,7 @@ func (v *verifier) problem(file string, index uint64, err error) {
 func (v *verifier) each(count uint64, newChecker func() func(uint64) error) {
 	var wg sync.WaitGroup
 	next := make(chan uint64)
-	for range min(uint64(v.verify.Workers), count) {
+	for range min(uint64(v.opts.Workers), count) {
 		wg.Go(func() {
 			check := newChecker()
 			for n := range next {
@@ -157,17 +202,17 @@ func (c *pageChecker) check(page uint64) error {
 	c.first = tree.Index(page * bitmap.FilePageNodes)
 	clear(c.known)
 	nodes := uint64(0)
-	for run := range c.bits.Nodes().Runs(uint64(c.first), uint64(c.first)+bitmap.FilePageNodes) {
+	for run := range c.nodes.Runs(uint64(c.first), uint64(c.first)+bitmap.FilePageNodes) {
 		nodes += run.Len()
 		for i := run.Start; i < run.End; i++ {
 			c.known[i-uint64(c.first)] = true
 		}
 	}
-	c.reportMu.Lock()
+	c.mu.Lock()
 	c.report.Nodes += nodes
-	c.reportMu.Unlock()
+	c.mu.Unlock()
 	if nodes > 0 {
-		if err := c.readNodes(c.entries, c.first); err != nil {
+		if err := c.files.readNodes(c.entries, c.first); err != nil {
 			return err
 		}
 		if err := c.checkNodes(); err != nil {
@@ -182,7 +227,7 @@ func (c *pageChecker) has(i tree.Index) bool {
 	if in := i - c.first; in < bitmap.FilePageNodes {
 		return c.known[in]
 	}
-	return c.bits.HasNode(uint64(i))
+	return c.nodes.Has(uint64(i))
 }
 
 // node returns a node that is known.
@@ -191,7 +236,7 @@ func (c *pageChecker) node(i tree.Index) (tree.Node, bool, error) {
 		n, ok := ParseNode(i, (*[NodeSize]byte)(c.entries[in*NodeSize:]))
 		return n, ok && n.Size <= tree.MaxSize, nil
 	}
-	return c.storedNode(i)
+	return c.files.storedNode(i)
 }
 
 func (c *pageChecker) checkNodes() error {
@@ -214,9 +259,9 @@ func (c *pageChecker) checkNodes() error {
 			}
 		}
 		if !c.has(i.Parent()) || !c.has(i.Sibling()) {
-			c.reportMu.Lock()
+			c.mu.Lock()
 			c.unproved[i] = true
-			c.reportMu.Unlock()
+			c.mu.Unlock()
 		}
 	}
 	return nil
@@ -242,23 +287,23 @@ func (c *pageChecker) checkParent(n tree.Node, left tree.Index) error {
 func (c *pageChecker) checkBlocks() error {
 	start := c.first.Block()
 	blocks := uint64(0)
-	for run := range c.bits.Blocks().Runs(start, start+bitmap.FilePageBlocks) {
+	for run := range c.blocks.Runs(start, start+bitmap.FilePageBlocks) {
 		blocks += run.Len()
-		if c.verify.SkipData {
+		if c.opts.SkipData {
 			continue
 		}
 		if err := c.checkRun(run); err != nil {
 			return err
 		}
 	}
-	c.reportMu.Lock()
+	c.mu.Lock()
 	c.report.Blocks += blocks
-	c.reportMu.Unlock()
+	c.mu.Unlock()
 	return nil
 }
 
 func (c *pageChecker) checkRun(run bitmap.Run) error {
-	offset, err := tree.ByteOffset(bitsTree{c.Files}, run.Start)
+	offset, err := tree.ByteOffset(bitsTree{c.verifier}, run.Start)
 	known := err == nil
 	for n := run.Start; n < run.End; n++ {
 		if c.ctx.Err() != nil {
@@ -274,17 +319,17 @@ func (c *pageChecker) checkRun(run bitmap.Run) error {
 			continue
 		case !known:
 			// After a block without a leaf the offset has to be found again.
-			offset, err = tree.ByteOffset(bitsTree{c.Files}, n)
+			offset, err = tree.ByteOffset(bitsTree{c.verifier}, n)
 			if known = err == nil; !known {
 				c.problem(DataFile, n, fmt.Errorf("its place is not known: %w", err))
 				continue
 			}
 		}
-		hash, err := leafHashAt(c.ctx, c.Files, offset, leaf.Size, c.data)
+		hash, err := leafHashAt(c.ctx, c.files, offset, leaf.Size, c.data)
 		if err == nil && hash != leaf.Hash {
 			err = errors.New("does not hash to its leaf")
 		}
-		if err != nil && c.ctx.Err() == nil {
+		if err != nil && c.ctx.Err() == nil && c.files.hasBit(n) {
 			c.problem(DataFile, n, err)
 		}
 		offset += leaf.Size
@@ -292,16 +337,23 @@ func (c *pageChecker) checkRun(run bitmap.Run) error {
 	return nil
 }
 
-// bitsTree is the tree.Reader of all nodes with a bit, beyond the length or not.
-type bitsTree struct{ *Files }
+// hasBit reports whether a block is still present, whatever the length.
+func (f *Files) hasBit(n uint64) bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.bits.HasBlock(n)
+}
 
-func (t bitsTree) Has(i tree.Index) (bool, error) { return t.bits.HasNode(uint64(i)), nil }
+// bitsTree is the tree.Reader of the nodes of the snapshot.
+type bitsTree struct{ *verifier }
+
+func (t bitsTree) Has(i tree.Index) (bool, error) { return t.nodes.Has(uint64(i)), nil }
 
 func (t bitsTree) Node(i tree.Index) (tree.Node, error) {
-	if !t.bits.HasNode(uint64(i)) {
-		return tree.Node{}, fmt.Errorf("sleep: node %d: %w", i, tree.ErrUnknownNode)
+	if !t.nodes.Has(uint64(i)) {
+		return tree.Node{}, unknownNode(i)
 	}
-	return storedTree(t).Node(i)
+	return storedTree{t.files}.Node(i)
 }
 
 // checkHead checks the roots of the length.
@@ -309,7 +361,7 @@ func (v *verifier) checkHead() {
 	if v.head.length == 0 || v.ctx.Err() != nil {
 		return
 	}
-	h, state, err := v.probe(v.head.length)
+	h, state, err := v.files.probe(v.head.length)
 	slot := h.length - 1
 	switch {
 	case err != nil:
@@ -335,7 +387,7 @@ func (v *verifier) checkSignatures() {
 		return func(g uint64) error {
 			first := g * group
 			b := buf[:min(group, v.head.length-first)*SignatureSize]
-			n, err := readUpTo(v.signatures, b, SignatureOffset(first))
+			n, err := readUpTo(v.files.signatures, b, SignatureOffset(first))
 			if err != nil {
 				return err
 			}
@@ -352,24 +404,24 @@ func (v *verifier) checkSignatures() {
 }
 
 func (v *verifier) checkSignature(slot uint64, sig tree.Signature) error {
-	roots, err := tree.Roots(bitsTree{v.Files}, slot+1)
-	v.reportMu.Lock()
+	roots, err := tree.Roots(bitsTree{v}, slot+1)
+	v.mu.Lock()
 	v.report.Signatures++
-	check := err == nil && (!v.verify.LastSignature || slot+1 == v.head.length)
+	check := err == nil && (!v.opts.LastSignature || slot+1 == v.head.length)
 	for _, n := range roots {
 		check = check || err == nil && v.unproved[n.Index]
 	}
 	if !check {
 		v.report.Unchecked++
 	}
-	v.reportMu.Unlock()
+	v.mu.Unlock()
 	switch {
 	case errors.Is(err, tree.ErrMissingRoots):
 		return nil
 	case err != nil || !check:
 		return err
 	}
-	err = v.opts.Crypto.VerifyRoots(roots, slot+1, sig, v.key)
+	err = v.files.opts.Crypto.VerifyRoots(roots, slot+1, sig, v.files.key)
 	if errors.Is(err, tree.ErrSignature) {
 		v.problem(SignaturesFile, slot, err)
 		return nil
@@ -377,24 +429,12 @@ func (v *verifier) checkSignature(slot uint64, sig tree.Signature) error {
 	if err != nil {
 		return err
 	}
-	v.reportMu.Lock()
-	defer v.reportMu.Unlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	for _, n := range roots {
 		delete(v.unproved, n.Index)
 	}
 	return nil
-}
-
-// checkData reports whether the block of a leaf is in the data at offset.
-func (s *salvage) checkData(leaf tree.Node, offset uint64) (bool, error) {
-	if s.buf == nil {
-		s.buf = make([]byte, 1<<20)
-	}
-	hash, err := leafHashAt(s.ctx, s.Files, offset, leaf.Size, s.buf)
-	if errors.Is(err, ErrDamaged) {
-		return false, nil
-	}
-	return err == nil && hash == leaf.Hash, err
 }
 
 // leafHashAt returns the hash of the leaf of the block that is in the data at

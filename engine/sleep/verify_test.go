@@ -195,6 +195,34 @@ func TestVerifyPages(t *testing.T) {
 	}
 }
 
+// Changes go on while files are verified.
+func TestVerifyConcurrent(t *testing.T) {
+	w := openWriter(t, randomaccess.NewMemory(randomaccess.MemoryOptions{}).Open, sleep.Options{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for n := uint64(0); n < 300; n += 3 {
+			if err := w.Commit(w.change([]byte("some"), []byte("more"), []byte("blocks"))); err != nil {
+				t.Error(err)
+			}
+			if _, err := w.Clear(n+1, n+3); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		report, err := w.Verify(t.Context(), sleep.VerifyOptions{OnProblem: func(p sleep.Problem) { t.Error(p) }})
+		if err != nil || !report.OK() {
+			t.Fatalf("%+v, %v", report, err)
+		}
+	}
+}
+
 func TestVerifyCancel(t *testing.T) {
 	w := openWriter(t, randomaccess.NewMemory(randomaccess.MemoryOptions{}).Open, sleep.Options{})
 	w.append(make([][]byte, 100)...)

@@ -21,7 +21,9 @@ const sector = 512
 // for tests of small feeds: holes take memory, and so does every write until it
 // is synced.
 type Disk struct {
-	mu     sync.Mutex
+	hooked sync.Mutex // held while the hook runs
+
+	mu     sync.Mutex // guards the rest
 	files  map[string]*diskFile
 	locked map[string]bool
 	count  int
@@ -33,8 +35,8 @@ func NewDisk() *Disk {
 	return &Disk{files: map[string]*diskFile{}, locked: map[string]bool{}}
 }
 
-// OnOp sets a function to be called after each mutating operation. It may call
-// Crash.
+// OnOp sets a function to be called after each mutating operation, one call at a
+// time. It may call Crash, but must not use the storages of this disk.
 func (d *Disk) OnOp(f func(Op)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -180,6 +182,8 @@ func (h *diskHandle) do(op Op, f func() error) error {
 	}
 	h.disk.mu.Unlock()
 	if hook != nil {
+		h.disk.hooked.Lock()
+		defer h.disk.hooked.Unlock()
 		hook(op)
 	}
 	return err
