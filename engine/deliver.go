@@ -164,7 +164,7 @@ func (d *delivery) take(o *op, in *tree.Delivery) error {
 	if err := d.add(in, &got, fresh); err != nil {
 		return err
 	}
-	if d.old.guarded() && !d.proven && in.Proof.HasSignature {
+	if _, files := o.from.(fromFiles); d.old.guarded() && !d.proven && !files && in.Proof.HasSignature {
 		d.proven = d.provesLength(o, in)
 	}
 	return nil

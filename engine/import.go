@@ -219,6 +219,9 @@ func (i *importer) copyChunk(start, length uint64) (next uint64, err error) {
 		next++
 	}
 	nodes, err := i.nodes(start, next)
+	if err == nil && next > start {
+		nodes, err = i.appendPath(nodes, next-1)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -266,6 +269,24 @@ func (i *importer) nodes(start, end uint64) ([]tree.Node, error) {
 		out = append(out, n)
 	}
 	return out, nil
+}
+
+// appendPath adds the known nodes on the way from a block to its root, and their
+// siblings: however far the import gets, nodes are known in pairs.
+func (i *importer) appendPath(nodes []tree.Node, block uint64) ([]tree.Node, error) {
+	for at := tree.LeafIndex(block); at.Depth() < maxDepth; at = at.Parent() {
+		for _, k := range [...]tree.Index{at, at.Sibling()} {
+			if !i.files.HasNode(k) {
+				continue
+			}
+			n, err := i.files.ReadNode(k)
+			if err != nil {
+				return nil, fileError(err)
+			}
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes, nil
 }
 
 // merge adds what is missing to a feed that the store has, the way it would come
@@ -321,6 +342,10 @@ func (i *importer) mergeRun(r bitmap.Run) error {
 	return flush()
 }
 
+// fromFiles is who delivers the blocks of an import. What files prove does not make
+// a guard fall: another copy of the feed may be ahead of them.
+type fromFiles struct{}
+
 // deliver completes deliveries with their proofs and hands them to the feed.
 func (i *importer) deliver(batch []tree.Delivery) error {
 	for k := range batch {
@@ -336,7 +361,7 @@ func (i *importer) deliver(batch []tree.Delivery) error {
 			return err
 		}
 	}
-	if _, err := i.feed.Deliver(i.ctx, nil, batch); err != nil {
+	if _, err := i.feed.Deliver(i.ctx, fromFiles{}, batch); err != nil {
 		return err
 	}
 	return i.step(len(batch))
