@@ -16,8 +16,9 @@ const maxRun = 64
 // readLoop receives until the socket is closed.
 func (s *Socket) readLoop() {
 	d := dispatcher{socket: s}
+	each, end := d.packet, d.end
 	for {
-		err := s.io.read(d.packet, d.end)
+		err := s.io.read(each, end)
 		switch {
 		case err == nil:
 		case errors.Is(err, net.ErrClosed):

@@ -14,6 +14,8 @@ const (
 	// batchBytes and batchRuns bound what is gathered before it is sent.
 	batchBytes = 4 * maxTurn * protocol.MaxDatagram
 	batchRuns  = 64
+	// compactAt is how many places at the front of the queue may be empty.
+	compactAt = 64
 )
 
 // sender is the goroutine that sends the packets of all streams of a Mux.
@@ -24,6 +26,7 @@ type sender struct {
 	mu    sync.Mutex
 	wake  sync.Cond
 	queue []*Stream // in order; each at most once, see Stream.queued
+	next  int       // the first of queue that was not taken
 	done  bool
 }
 
@@ -35,9 +38,7 @@ func (q *sender) push(s *Stream) {
 	if !s.queued {
 		s.queued = true
 		q.queue = append(q.queue, s)
-		if len(q.queue) == 1 {
-			q.wake.Signal()
-		}
+		q.wake.Signal()
 	}
 	q.mu.Unlock()
 }
@@ -47,17 +48,20 @@ func (q *sender) push(s *Stream) {
 func (q *sender) pop(wait bool) *Stream {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.queue) == 0 {
+	for q.next == len(q.queue) {
+		q.queue, q.next = q.queue[:0], 0
 		if !wait || q.done {
 			return nil
 		}
 		q.wake.Wait()
 	}
-	s := q.queue[0]
-	q.queue[0] = nil
-	q.queue = q.queue[1:]
-	if len(q.queue) == 0 {
-		q.queue = nil
+	s := q.queue[q.next]
+	q.queue[q.next] = nil
+	q.next++
+	if q.next >= compactAt && 2*q.next >= len(q.queue) {
+		n := copy(q.queue, q.queue[q.next:])
+		clear(q.queue[n:])
+		q.queue, q.next = q.queue[:n], 0
 	}
 	s.queued = false
 	return s

@@ -80,6 +80,8 @@ func FuzzStream(f *testing.F) {
 					s.Destroy(nil)
 				} else if s.Connected() {
 					s.ChangeRemote(Path{RemoteID: uint32(take()), Overhead: 48})
+				} else {
+					s.Connect(now, Path{RemoteID: 1, Overhead: 28}, uint32(take()))
 				}
 			default:
 				p := wire.Packet{Header: wire.Header{

@@ -32,7 +32,7 @@ func (s *Stream) ChangeRemote(path Path) error {
 	}
 	s.changing = s.flight.una != s.flight.next
 	s.changeSeq = s.flight.next
-	s.abandonOld = false
+	s.viaNew = false
 	s.oldPath, s.path = s.path, path
 	// Nothing that was learnt of the old path is true of the new one.
 	s.mtu.init(s.cfg.MaxMTU)
@@ -56,7 +56,7 @@ func (s *Stream) Path() *Path { return &s.path }
 
 // pathOf is where a packet goes that is sent again.
 func (s *Stream) pathOf(seq uint32) *Path {
-	if s.changing && wire.SeqDiff(seq, s.changeSeq) < 0 && !s.abandonOld {
+	if s.changing && wire.SeqDiff(seq, s.changeSeq) < 0 && !s.viaNew {
 		return &s.oldPath
 	}
 	return &s.path

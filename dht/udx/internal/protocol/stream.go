@@ -51,12 +51,12 @@ type Stream struct {
 	cfg Config
 
 	// The remote. Nothing is sent before connected is true.
-	connected  bool
-	path       Path
-	oldPath    Path // while changing
-	changing   bool
-	changeSeq  uint32 // everything before it went to oldPath
-	abandonOld bool   // and is repeated to path all the same
+	connected bool
+	path      Path
+	oldPath   Path // while changing
+	changing  bool
+	changeSeq uint32 // everything before it went to oldPath
+	viaNew    bool   // and is repeated to path all the same
 
 	// Receiving.
 	expected     uint32 // the next number in order, which is what we acknowledge
@@ -135,8 +135,11 @@ func (s *Stream) Connect(now time.Duration, path Path, ack uint32) {
 	s.connected = true
 	s.path = path
 	if ack != 0 {
-		s.expected = ack
-		s.wl1 = ack
+		// What came before was numbered by somebody who did not know.
+		s.early.reset()
+		s.readable.reset()
+		s.remoteEnding, s.eof = false, false
+		s.expected, s.wl1 = ack, ack
 	}
 	s.cc.Init(s.mtu.size, s.random.Uint64())
 	s.updateIdleTimers(now, false)
@@ -231,7 +234,7 @@ func (s *Stream) Abandon(now time.Duration) {
 // Destroy closes the stream with err as soon as a DESTROY was polled, at once
 // when there is nobody to tell.
 func (s *Stream) Destroy(err error) {
-	if s.closed {
+	if s.closed || s.destroying {
 		return
 	}
 	s.err = err

@@ -101,7 +101,7 @@ func (s *Stream) onTimeout(now time.Duration) {
 	}
 	s.heartbeatDue = s.timeouts > 0 // an answer to that may say that only acknowledgements get lost
 	s.timeouts++
-	s.abandonOld = !s.abandonOld
+	s.viaNew = !s.viaNew
 	s.stats.Timeouts++
 	if p.state == inFlight {
 		s.lose(oldest)
