@@ -32,7 +32,7 @@ const (
 	SignatureSize = tree.SignatureSize
 	// DefaultIndexSize is the length of the index in a page of the bitfield.
 	DefaultIndexSize = bitmap.FileIndexSize
-	// OldIndexSize is that of feeds made before hypercore 6.
+	// OldIndexSize is that of older feeds; the header tells.
 	OldIndexSize = bitmap.OldFileIndexSize
 
 	// dataBits and treeBits are the first two parts of a page of the bitfield;
