@@ -46,6 +46,9 @@ type change struct {
 	// set and cleared are what becomes present and what is freed, in ascending
 	// order.
 	set, cleared []bitmap.Run
+	// span is the range of which cleared are the blocks that were present. Such a
+	// change holds nothing else.
+	span bitmap.Run
 	// pages are the pages of the block map after the change; nil means empty.
 	pages map[uint64]*bitmap.Page
 	// appended is set when the blocks are appended at the end: old length and on.

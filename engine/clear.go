@@ -58,7 +58,7 @@ func (l *live) runClear(o *op) error {
 	if len(runs) == 0 {
 		return nil
 	}
-	c := new(change)
+	c := &change{span: o.run}
 	next := *h
 	if err := c.setPresent(l.be, h, &next, nil, runs); err != nil {
 		return err

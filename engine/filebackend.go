@@ -61,7 +61,11 @@ func (b *fileBackend) nextPage(number uint64) (uint64, bool, error) {
 }
 
 func (b *fileBackend) commit(_ *head, c *change) error {
-	out := sleep.Change{Nodes: c.nodes, Length: c.head.length, Missing: c.cleared}
+	if len(c.cleared) > 0 {
+		_, err := b.files.Clear(c.span.Start, c.span.End)
+		return fileError(err)
+	}
+	out := sleep.Change{Nodes: c.nodes, Length: c.head.length}
 	if len(c.corrected) > 0 {
 		out.Nodes = append(append([]tree.Node(nil), c.nodes...), c.corrected...)
 	}
