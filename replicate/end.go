@@ -111,7 +111,7 @@ func (p *Peer) selecting() bool {
 
 // remoteComplete says whether the remote has every block that we have.
 func (p *Peer) remoteComplete() bool {
-	for r, err := range p.feed.Present(0, p.feed.Offered()) {
+	for r, err := range p.feed.Present(0, p.feed.Length()) {
 		if err != nil || p.holdings.nextMissing(r.Start) < r.End {
 			return false
 		}
