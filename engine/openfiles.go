@@ -64,10 +64,42 @@ func OpenFiles(ctx context.Context, open randomaccess.Opener, opts *FilesOptions
 		return nil, errors.Join(err, files.Close())
 	}
 	_, writable := files.SecretKey()
+	if writable && mayBeBehind(files.Recovery(), o.NoSync) {
+		h.flags |= flagGuarded
+	}
+	if writable && !o.ReadOnly {
+		if err := signAgain(files, h, o.Crypto); err != nil {
+			return nil, errors.Join(err, files.Close())
+		}
+	}
 	l := newLive(nil, be, files.Key(), files.Key().DiscoveryKey(), h, writable)
 	l.stats.off.Store(o.NoStats)
 	l.readOnly = o.ReadOnly
 	return newFeed(l, o.FeedOptions), nil
+}
+
+// mayBeBehind reports whether peers may have seen more of a feed than its files
+// hold. A signature behind the end is what one crash leaves; only without syncs can
+// it have been answered before.
+func mayBeBehind(r sleep.Recovery, noSync bool) bool {
+	return r.Length < r.Stored || r.Behind && noSync
+}
+
+// signAgain signs the length of a feed whose signature was lost. Without it appends
+// would go on, but no peer could verify them.
+func signAgain(files *sleep.Files, h *head, crypto *tree.Crypto) error {
+	if h.length == 0 || files.Live() || h.guarded() {
+		return nil
+	}
+	sk, _ := files.SecretKey()
+	sig, err := crypto.SignRoots(h.roots, h.length, sk)
+	if err == nil {
+		err = files.Commit(sleep.Change{Signatures: []sleep.SlotSignature{{Slot: h.length - 1, Signature: sig}}})
+	}
+	if err != nil {
+		return fmt.Errorf("sign the length of %d blocks again: %w", h.length, fileError(err))
+	}
+	return nil
 }
 
 // DestroyStorage closes the feed, all handles of it, and deletes everything that
