@@ -83,7 +83,7 @@ func TestBottleneck(t *testing.T) {
 			simulate(t, 1, link, func(t *testing.T, n *simnet.Network) {
 				a, b := twoHosts(t, n)
 				x, y := open(t, a, b, udx.StreamOptions{})
-				rate := greedy(x, y, 20*time.Second)
+				rate := greedy(x, y, 6*time.Second)
 				if rate < 0.8*4_000_000 {
 					t.Errorf("%.0f of 4000000 bytes per second", rate)
 				}
@@ -91,7 +91,7 @@ func TestBottleneck(t *testing.T) {
 				if st.RTT > 60*time.Millisecond {
 					t.Errorf("a round trip of %v", st.RTT)
 				}
-				if again := float64(st.Retransmits) / float64(st.PacketsSent); again > tc.loss+0.05 {
+				if again := float64(st.Retransmits) / float64(st.PacketsSent); again > tc.loss+0.1 {
 					t.Errorf("%.3f of the packets are sent again", again)
 				}
 			})
@@ -108,7 +108,7 @@ func TestFairness(t *testing.T) {
 		var rates [2]float64
 		for i := range rates {
 			x, y := open(t, a, b, udx.StreamOptions{})
-			wg.Go(func() { rates[i] = greedy(x, y, 20*time.Second) })
+			wg.Go(func() { rates[i] = greedy(x, y, 12*time.Second) })
 		}
 		wg.Wait()
 		if sum := rates[0] + rates[1]; sum < 0.85*4_000_000 {

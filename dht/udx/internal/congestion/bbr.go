@@ -73,7 +73,6 @@ type BBR struct {
 
 	minRTT      time.Duration // 0 before the first sample
 	minRTTStamp time.Duration
-	minRTTOld   bool
 	probeUntil  time.Duration // end of the stay in PROBE_RTT, 0 until in flight has fallen
 	probeRound  bool          // a round has passed in PROBE_RTT
 

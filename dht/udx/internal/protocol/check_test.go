@@ -56,6 +56,7 @@ func (f *flight) check() error {
 			payload += int(p.size)
 		case lost_:
 			lost++
+		case delivered:
 		}
 	}
 	if sent != f.sent.n || lost != f.lost.n || sent+lost != f.npend || bytes != f.bytes || payload != f.payload {
