@@ -15,7 +15,7 @@ const (
 	// acknowledging everything but the first.
 	maxSpan = 16384
 	// keepRing is the largest ring that is kept when nothing is outstanding.
-	keepRing = 256
+	keepRing = 64
 )
 
 type packetState uint8
