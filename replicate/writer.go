@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/cairn-feeds/cairn/replicate/wire"
@@ -166,14 +167,23 @@ func (s *Session) endHalf(alone bool) {
 	}
 }
 
+// lastWords is how long the reader has to find out why a write failed.
+const lastWords = time.Second
+
 // failWrite ends the session after a failed write. A remote that has left in order
-// need not hear our last words.
+// need not hear what we had to say; otherwise what the reader finds, an end or the
+// remote's reset, says more than that writing is not possible.
 func (s *Session) failWrite(err error) {
 	s.mu.Lock()
 	ending := s.mu.ending
 	s.mu.Unlock()
 	if ending {
-		err = nil
+		s.fail(nil)
+		return
 	}
-	s.fail(err)
+	select {
+	case <-s.ctx.Done():
+	case <-time.After(lastWords):
+		s.fail(fmt.Errorf("replicate: writing: %w", err))
+	}
 }
