@@ -40,7 +40,7 @@ cairn bench many --feeds 100000`)
 	manies := a.benchCommand(p, many, "many", "Create, open and read many feeds", bench.Many)
 	manies.Flags().IntVar(&many.Feeds, "feeds", 1000, "how many `feeds`")
 
-	cmd.AddCommand(appends, gets, manies)
+	cmd.AddCommand(appends, gets, manies, a.benchDHTCommand(p))
 	return cmd
 }
 
@@ -111,6 +111,10 @@ func (r benchReport) text(w io.Writer) {
 		{"get_per_s", r.GetPerSecond},
 		{"create_per_s", r.CreatePerSecond},
 		{"open_get_per_s", r.OpenGetPerSecond},
+		{"stream_mb_per_s", r.StreamMBPerSecond},
+		{"connect_ms", r.ConnectMS},
+		{"put_per_s", r.PutPerSecond},
+		{"lookup_per_s", r.LookupPerSecond},
 		{"rss_mb", r.RSSMB},
 		{"descriptors", float64(r.Descriptors)},
 	} {

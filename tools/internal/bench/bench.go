@@ -20,6 +20,8 @@ type Options struct {
 	Batch int
 	// Blocks is how many blocks the feed has that Get reads.
 	Blocks int
+	// Records is how many values DHT puts and gets.
+	Records int
 	// Feeds is how many feeds Many makes.
 	Feeds int
 	// Sync is the sync policy.
@@ -32,13 +34,14 @@ type Options struct {
 type Report struct {
 	Bench string `json:"bench"`
 
-	Count  int    `json:"count,omitempty"`
-	Size   int    `json:"size"`
-	Batch  int    `json:"batch,omitempty"`
-	Blocks int    `json:"blocks,omitempty"`
-	Feeds  int    `json:"feeds,omitempty"`
-	Sync   string `json:"sync"`
-	Store  string `json:"store,omitempty"` // where it was left
+	Count   int    `json:"count,omitempty"`
+	Size    int    `json:"size"`
+	Batch   int    `json:"batch,omitempty"`
+	Blocks  int    `json:"blocks,omitempty"`
+	Feeds   int    `json:"feeds,omitempty"`
+	Records int    `json:"records,omitempty"`
+	Sync    string `json:"sync,omitempty"`
+	Store   string `json:"store,omitempty"` // where it was left
 
 	AppendPerSecond   float64 `json:"append_per_s,omitempty"`
 	AppendMBPerSecond float64 `json:"append_mb_per_s,omitempty"`
@@ -46,6 +49,11 @@ type Report struct {
 	Get1PerSecond     float64 `json:"get1_per_s,omitempty"`
 	CreatePerSecond   float64 `json:"create_per_s,omitempty"`
 	OpenGetPerSecond  float64 `json:"open_get_per_s,omitempty"`
+
+	StreamMBPerSecond float64 `json:"stream_mb_per_s,omitempty"`
+	ConnectMS         float64 `json:"connect_ms,omitempty"`
+	PutPerSecond      float64 `json:"put_per_s,omitempty"`
+	LookupPerSecond   float64 `json:"lookup_per_s,omitempty"`
 
 	RSSMB       float64 `json:"rss_mb,omitempty"`
 	Descriptors int     `json:"descriptors,omitempty"`
