@@ -11,6 +11,9 @@ import (
 type backend interface {
 	tree.Reader // the nodes that are known
 
+	// known is Has for the leader of the feed's writes, made for nodes that are not
+	// stored.
+	known(i tree.Index) (bool, error)
 	// readHead returns the head of the last commit.
 	readHead() (*head, error)
 	// appendBlock appends the bytes of a block that is present according to h.

@@ -148,6 +148,26 @@ func (m blockMap) count(start, end uint64) (uint64, error) {
 	return n, nil
 }
 
+// pageMemo remembers the page that was asked for last, also when it is empty.
+type pageMemo struct {
+	pageReader
+	number uint64
+	last   *bitmap.Page
+	valid  bool
+}
+
+func (m *pageMemo) page(number uint64) (*bitmap.Page, error) {
+	if m.valid && m.number == number {
+		return m.last, nil
+	}
+	p, err := m.pageReader.page(number)
+	if err != nil {
+		return nil, err
+	}
+	m.number, m.last, m.valid = number, p, true
+	return p, nil
+}
+
 // mapEdit alters a block map. Pages it changes are copies.
 type mapEdit struct {
 	blockMap

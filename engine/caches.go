@@ -23,6 +23,7 @@ type caches struct {
 	nodes *lru.Cache[rowID, tree.Node]
 	group *lru.Cache[rowID, *nodeGroup]
 	pages *lru.Cache[rowID, *bitmap.Page]
+	masks *lru.Cache[rowID, nodeMask]
 }
 
 // newCaches makes the caches. size counts nodes, a group as many as it holds; zero
@@ -39,6 +40,7 @@ func newCaches(size int) *caches {
 		nodes: newLRU[tree.Node](size / 2),
 		group: newLRU[*nodeGroup](size / 2 / groupNodes),
 		pages: newLRU[*bitmap.Page](pages),
+		masks: newLRU[nodeMask](pages),
 	}
 }
 

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -42,3 +43,6 @@ func childCommand(t testing.TB, args ...string) *exec.Cmd {
 	cmd.Stderr = os.Stderr
 	return cmd
 }
+
+// testContext is for code that runs in a second process.
+var testContext = context.Background()

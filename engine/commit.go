@@ -25,6 +25,7 @@ type committer struct {
 
 	mu      sync.Mutex
 	waiting []*commitRequest
+	group   []*commitRequest // those whose batches the leader commits
 	busy    bool // somebody leads
 
 	failed  atomic.Pointer[error] // set once: no more commits
@@ -52,6 +53,10 @@ func (c *committer) commit(batch *pebble.Batch, sync bool) error {
 	defer batch.Close()
 	r := commitRequest{batch: batch, sync: sync}
 	c.mu.Lock()
+	if err := c.failure(); err != nil {
+		c.mu.Unlock()
+		return err
+	}
 	if c.busy {
 		r.turn = make(chan outcome, 1)
 		c.waiting = append(c.waiting, &r)
@@ -64,14 +69,16 @@ func (c *committer) commit(batch *pebble.Batch, sync bool) error {
 		c.busy = true
 	}
 	group := c.takeLocked(&r)
+	c.group = group
 	c.mu.Unlock()
 
 	err := c.write(&r, group)
-	for _, w := range group {
-		w.turn <- outcome{err: err}
-	}
 
 	c.mu.Lock()
+	for _, w := range c.group { // none after fail
+		w.turn <- outcome{err: err}
+	}
+	c.group = nil
 	if len(c.waiting) > 0 {
 		next := c.waiting[0]
 		c.waiting = c.waiting[1:]
@@ -138,11 +145,21 @@ func (c *committer) sync() error {
 	return nil
 }
 
-// fail poisons the store: what is on disk after a failed commit is unknown.
+// fail poisons the store: what is on disk after a failed commit is unknown. It
+// answers all who wait, since the leader may never come back from the database.
 func (c *committer) fail(cause error) error {
 	err := fmt.Errorf("%w: %w", ErrStoreFailed, cause)
 	c.failed.CompareAndSwap(nil, &err)
-	return c.failure()
+	err = c.failure()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, list := range [][]*commitRequest{c.group, c.waiting} {
+		for _, w := range list {
+			w.turn <- outcome{err: err}
+		}
+	}
+	c.group, c.waiting = nil, nil
+	return err
 }
 
 // failure returns the error that poisoned the store, if any.

@@ -48,21 +48,17 @@ func (f *Feed) Deliver(ctx context.Context, from any, ds []tree.Delivery) (accep
 }
 
 // overlay shows nodes that are verified but not yet stored over those that are.
-// It remembers what is not stored, since the proofs of one batch ask for the same
-// nodes again and again.
 type overlay struct {
-	base    tree.Reader
+	base    backend
 	pending map[tree.Index]tree.Node
-	unknown map[tree.Index]struct{}
 }
 
 // Has implements tree.Reader.
 func (o *overlay) Has(i tree.Index) (bool, error) {
-	_, err := o.Node(i)
-	if errors.Is(err, tree.ErrUnknownNode) {
-		return false, nil
+	if _, ok := o.pending[i]; ok {
+		return true, nil
 	}
-	return err == nil, err
+	return o.base.known(i)
 }
 
 // Node implements tree.Reader.
@@ -70,14 +66,14 @@ func (o *overlay) Node(i tree.Index) (tree.Node, error) {
 	if n, ok := o.pending[i]; ok {
 		return n, nil
 	}
-	if _, ok := o.unknown[i]; ok {
+	known, err := o.base.known(i)
+	if err != nil {
+		return tree.Node{}, err
+	}
+	if !known {
 		return tree.Node{}, tree.ErrUnknownNode
 	}
-	n, err := o.base.Node(i)
-	if errors.Is(err, tree.ErrUnknownNode) {
-		o.unknown[i] = struct{}{}
-	}
-	return n, err
+	return o.base.Node(i)
 }
 
 // delivery collects the change of one batch of deliveries.
@@ -86,6 +82,7 @@ type delivery struct {
 	old    *head
 	next   head
 	nodes  overlay
+	have   blockMap // before the change
 	c      *change
 	blocks map[uint64]struct{} // those in c
 	bytes  uint64
@@ -97,7 +94,8 @@ type delivery struct {
 func (l *live) runDeliver(batch []*op) {
 	h := l.head.Load()
 	d := &delivery{l: l, old: h, next: *h, c: &change{}, blocks: make(map[uint64]struct{})}
-	d.nodes = overlay{base: l.be, pending: make(map[tree.Index]tree.Node), unknown: make(map[tree.Index]struct{})}
+	d.have = blockMap{pages: &pageMemo{pageReader: l.be}, prefix: h.prefix, length: h.length}
+	d.nodes = overlay{base: l.be, pending: make(map[tree.Index]tree.Node)}
 	for _, o := range batch {
 		for i := range o.deliveries {
 			if o.err = d.take(o, &o.deliveries[i]); o.err != nil {
@@ -146,7 +144,7 @@ func (d *delivery) take(o *op, in *tree.Delivery) error {
 	_, inBatch := d.blocks[in.Block]
 	fresh := in.HasData && !inBatch
 	if fresh {
-		have, err := d.l.blockMap(d.old).has(in.Block)
+		have, err := d.have.has(in.Block)
 		if err != nil {
 			return err
 		}

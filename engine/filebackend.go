@@ -27,6 +27,8 @@ func (b *fileBackend) readHead() (*head, error) {
 // Has implements tree.Reader.
 func (b *fileBackend) Has(i tree.Index) (bool, error) { return b.files.HasNode(i), nil }
 
+func (b *fileBackend) known(i tree.Index) (bool, error) { return b.Has(i) }
+
 // Node implements tree.Reader.
 func (b *fileBackend) Node(i tree.Index) (tree.Node, error) {
 	n, err := b.files.ReadNode(i)

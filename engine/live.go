@@ -92,6 +92,12 @@ func (l *live) write(o *op) error {
 		l.mu.Unlock()
 		return err
 	}
+	if l.store != nil {
+		if err := l.store.commit.failure(); err != nil {
+			l.mu.Unlock()
+			return err
+		}
+	}
 	l.idle.Add(1)
 	defer l.idle.Done()
 	l.mu.queue = append(l.mu.queue, o)

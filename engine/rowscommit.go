@@ -24,6 +24,7 @@ func (r *rows) commit(old *head, c *change) error {
 	if err := r.s.commit.commit(b, r.s.opts.Sync == SyncAlways); err != nil {
 		return err
 	}
+	r.storeMasks(c.nodes)
 	for _, n := range c.corrected {
 		forget(r.s.caches.nodes, rowID{r.number, uint64(n.Index)})
 		if g, _, ok := groupOfNode(n.Index); ok {

@@ -135,55 +135,56 @@ func (f *Feed) Finalize(ctx context.Context) (ID, error) {
 	}
 	f.swap.Lock()
 	defer f.swap.Unlock()
+	if id, ok := f.ID(); ok {
+		return id, nil
+	}
 	l := f.live.Load()
-	l.writing.Lock()
-	id, err := l.finalize(f)
-	l.writing.Unlock()
+	id, e, changed, err := l.finalize(f)
 	if err != nil {
 		return ID{}, f.fail(err)
+	}
+	l = f.live.Load()
+	l.settle()
+	l.changed(e)
+	if changed {
+		l.core.interestChanged(id)
 	}
 	return id, nil
 }
 
-// finalize is Finalize; l.writing must be held.
-func (l *live) finalize(f *Feed) (ID, error) {
-	h := l.head()
+// finalize makes f a handle of the feed with the id of what was appended to l. It returns
+// what to tell of that, and whether the feed became interesting.
+func (l *live) finalize(f *Feed) (id ID, e Events, changed bool, err error) {
+	l.writing.Lock()
+	defer l.writing.Unlock()
 	switch {
-	case l.finalized():
-		id, _ := f.ID()
-		return id, nil
 	case l.state.gone:
-		return ID{}, engine.ErrClosed
-	case h.blocks == 0:
-		return ID{}, engine.ErrEmpty
+		return ID{}, e, false, engine.ErrClosed
+	case l.head().blocks == 0:
+		return ID{}, e, false, engine.ErrEmpty
 	}
-	id := idOf(l.roots)
+	id = idOf(l.roots)
 	c := l.core
 	// The order of locks is kept: nobody who waits for l.writing has the lock of this id,
 	// since l has no id.
 	defer c.lock(id).Unlock()
-	there, became, err := c.openLocked(id, true, true)
+	there, changed, err := c.openLocked(id, true, true)
 	if err != nil {
-		return ID{}, err
+		return ID{}, e, false, err
 	}
 	other := there.live.Load()
 	was, err := l.become(id, other)
 	if err != nil {
-		_ = other.releaseLocked(id, true) // nothing was changed
-		return ID{}, err
+		_, _ = other.releaseLocked(id, true) // nothing was changed
+		return ID{}, e, false, err
 	}
 	l.moveTo(other)
 	f.live.Store(other)
-	other.settle()
-	e := Events{Finalized: true}
+	e.Finalized = true
 	if !was.complete() {
 		e.Ready, e.Synced = was.blocks == 0, was.blocks > 0
 	}
-	other.changed(e)
-	if became {
-		c.interestChanged(id, true)
-	}
-	return id, nil
+	return id, e, changed, nil
 }
 
 // become commits the rows of l as those of other, the feed with that id, unless it is

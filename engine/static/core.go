@@ -145,7 +145,7 @@ func (c *Core) Close() error {
 	c.mu.subs = nil
 	c.mu.Unlock()
 	for s := range subs {
-		s.put(ID{}, false, true)
+		s.end()
 	}
 	c.table.Close()
 	return errors.Join(errs...)
@@ -189,13 +189,14 @@ func (c *Core) lock(id ID) *sync.Mutex {
 
 // open returns a handle of a feed with an id. create opens also what is not here yet.
 func (c *Core) open(id ID, interest, create bool) (*Feed, error) {
-	defer c.lock(id).Unlock()
-	f, opened, err := c.openLocked(id, interest, create)
+	locked := c.lock(id)
+	f, changed, err := c.openLocked(id, interest, create)
+	locked.Unlock()
 	if err != nil {
 		return nil, &FeedError{ID: id, Err: err}
 	}
-	if opened {
-		c.interestChanged(id, true)
+	if changed {
+		c.interestChanged(id)
 	}
 	return f, nil
 }
@@ -270,7 +271,7 @@ func (c *Core) Interests() iter.Seq[ID] {
 }
 
 // Watch calls notify, which must not block, with the id of each feed that becomes or ceases
-// to be interesting, after it did so. stop ends that; a call under way may still run.
+// to be interesting, after it did so; it may call the core. stop ends that; a call under way may still run.
 func (c *Core) Watch(notify func(ID)) (stop func()) {
 	key := &notify
 	c.mu.Lock()
@@ -283,15 +284,21 @@ func (c *Core) Watch(notify func(ID)) (stop func()) {
 	}
 }
 
-// interestChanged tells everybody that a feed became interesting, or is no more.
-func (c *Core) interestChanged(id ID, interested bool) {
+// interestChanged tells everybody that a feed became interesting, or is no more. No lock may
+// be held. Calls that overtake each other do no harm: they tell what is the case now.
+func (c *Core) interestChanged(id ID) {
 	c.mu.Lock()
+	l := c.mu.live[id]
+	interested := l != nil && l.interests > 0
+	if interested {
+		defer l.changed(Events{}) // Downloading has changed
+	}
 	watchers := make([]func(ID), 0, len(c.mu.watchers))
 	for w := range c.mu.watchers {
 		watchers = append(watchers, *w)
 	}
 	for s := range c.mu.subs {
-		s.put(id, interested, false)
+		s.put(id, interested)
 	}
 	c.mu.Unlock()
 	for _, notify := range watchers {

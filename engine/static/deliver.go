@@ -57,7 +57,7 @@ func (l *live) deliver(id ID, ds []tree.Delivery) (accepted int, e Events, err e
 	case l.core.table.ReadOnly():
 		return 0, e, engine.ErrReadOnly
 	}
-	v := newVerifier(id, old, nodeReader{l.core.table, old.number})
+	v := newVerifier(id, old, l.core.table)
 	next := *old
 	var added []uint64
 	var places []int // of added in ds

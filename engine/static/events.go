@@ -132,24 +132,25 @@ type CoreSubscription struct {
 	signal chan struct{}
 
 	mu      sync.Mutex
-	pending map[ID]bool
+	told    map[ID]struct{} // what is interesting as far as the subscriber knows
+	pending map[ID]bool     // what he does not know yet
 	closed  bool
 }
 
 // Subscribe starts a subscription to what is of interest. It begins with the feeds that are
 // now, so that nothing is missed.
 func (c *Core) Subscribe() *CoreSubscription {
-	s := &CoreSubscription{core: c, signal: make(chan struct{}, 1), pending: make(map[ID]bool)}
+	s := &CoreSubscription{core: c, signal: make(chan struct{}, 1), told: make(map[ID]struct{}), pending: make(map[ID]bool)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.mu.closed {
-		s.put(ID{}, false, true)
+		s.end()
 		return s
 	}
 	c.mu.subs[s] = struct{}{}
 	for id, l := range c.mu.live {
 		if l.interests > 0 {
-			s.put(id, true, false)
+			s.put(id, true)
 		}
 	}
 	return s
@@ -166,8 +167,10 @@ func (s *CoreSubscription) Take() CoreEvents {
 	for id, interested := range s.pending {
 		if interested {
 			e.Interested = append(e.Interested, id)
+			s.told[id] = struct{}{}
 		} else {
 			e.Uninterested = append(e.Uninterested, id)
+			delete(s.told, id)
 		}
 	}
 	clear(s.pending)
@@ -179,23 +182,28 @@ func (s *CoreSubscription) Close() {
 	s.core.mu.Lock()
 	delete(s.core.mu.subs, s)
 	s.core.mu.Unlock()
-	s.put(ID{}, false, true)
+	s.end()
 }
 
-// put notes a change. Two that cancel each other are none.
-func (s *CoreSubscription) put(id ID, interested, closed bool) {
+// put notes whether a feed is interesting.
+func (s *CoreSubscription) put(id ID, interested bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return
 	}
-	if closed {
-		s.closed = true
-	} else if before, ok := s.pending[id]; ok && before != interested {
+	if _, told := s.told[id]; told == interested {
 		delete(s.pending, id)
 		return
-	} else {
-		s.pending[id] = interested
 	}
+	s.pending[id] = interested
+	signal(s.signal)
+}
+
+// end delivers the last event.
+func (s *CoreSubscription) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
 	signal(s.signal)
 }

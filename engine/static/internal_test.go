@@ -67,7 +67,7 @@ func FuzzVerify(f *testing.F) {
 		f.Add(uint8(n), byte(n), proof)
 	}
 	f.Fuzz(func(t *testing.T, block uint8, content byte, indexes []byte) {
-		v := newVerifier(id, &head{}, nodeReader{})
+		v := newVerifier(id, &head{}, nil)
 		var proof []tree.Node
 		for _, i := range indexes {
 			proof = append(proof, tree.Node{Index: tree.Index(i), Hash: nodes[tree.Index(i)]})

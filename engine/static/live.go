@@ -93,18 +93,27 @@ func (l *live) release(interest bool) error {
 	c.mu.Lock()
 	id := l.id
 	c.mu.Unlock()
-	if id != (ID{}) {
-		defer c.lock(id).Unlock()
+	if id == (ID{}) {
+		_, err := l.releaseLocked(id, interest)
+		return err
 	}
-	return l.releaseLocked(id, interest)
+	locked := c.lock(id)
+	lost, err := l.releaseLocked(id, interest)
+	locked.Unlock()
+	if lost {
+		l.changed(Events{})
+		c.interestChanged(id)
+	}
+	return err
 }
 
-// releaseLocked is release while the lock of the id is held, if there is one.
-func (l *live) releaseLocked(id ID, interest bool) error {
+// releaseLocked is release while the lock of the id is held, if there is one. lost is set
+// when the feed ceased to be interesting.
+func (l *live) releaseLocked(id ID, interest bool) (lost bool, err error) {
 	c := l.core
 	c.mu.Lock()
 	l.refs--
-	last, lost := l.refs == 0, false
+	last := l.refs == 0
 	if interest {
 		l.interests--
 		lost = l.interests == 0 && id != (ID{})
@@ -116,15 +125,10 @@ func (l *live) releaseLocked(id ID, interest bool) error {
 		}
 	}
 	c.mu.Unlock()
-	var err error
 	if last {
 		err = l.shut()
 	}
-	if lost {
-		l.changed(Events{})
-		c.interestChanged(id, false)
-	}
-	return err
+	return lost, err
 }
 
 // shut ends everything that waits on the feed, and removes it if it has no id.

@@ -30,6 +30,7 @@ func TestPartial(t *testing.T) {
 		fs := vfs.NewMem()
 		s := openStore(t, fs, &engine.Options{Sync: engine.SyncNever})
 		c := coreOf(t, s)
+		put(t, c, someBlocks(n+1)...) // another feed, that has other nodes of the same numbers
 		f := get(t, c, id)
 		have := map[uint64]bool{}
 		for range rapid.IntRange(0, 60).Draw(rt, "steps") {

@@ -3,6 +3,7 @@ package static
 import (
 	"fmt"
 
+	"github.com/cairn-feeds/cairn/engine"
 	"github.com/cairn-feeds/cairn/tree"
 )
 
@@ -12,12 +13,16 @@ type verifier struct {
 	id      ID
 	blocks  uint64 // 0 while not known
 	stored  nodeReader
+	empty   bool                    // nothing is stored, and there is no number yet
 	fresh   map[tree.Index]ID       // verified and not stored
 	unknown map[tree.Index]struct{} // known not to be stored
 }
 
-func newVerifier(id ID, h *head, table nodeReader) *verifier {
-	return &verifier{id: id, blocks: h.blocks, stored: table, fresh: make(map[tree.Index]ID), unknown: make(map[tree.Index]struct{})}
+func newVerifier(id ID, h *head, table *engine.Table) *verifier {
+	return &verifier{
+		id: id, blocks: h.blocks, stored: nodeReader{table, h.number}, empty: h.blocks == 0,
+		fresh: make(map[tree.Index]ID), unknown: make(map[tree.Index]struct{}),
+	}
 }
 
 func proofError(block uint64, cause error) error {
@@ -29,7 +34,7 @@ func (v *verifier) known(i tree.Index) (ID, bool, error) {
 	if h, ok := v.fresh[i]; ok {
 		return h, true, nil
 	}
-	if _, ok := v.unknown[i]; ok || v.blocks == 0 {
+	if _, ok := v.unknown[i]; ok || v.empty {
 		return ID{}, false, nil
 	}
 	h, ok, err := v.stored.node(i)
