@@ -25,7 +25,6 @@ type committer struct {
 
 	mu      sync.Mutex
 	waiting []*commitRequest
-	group   []*commitRequest // those whose batches the leader commits
 	busy    bool // somebody leads
 
 	failed  atomic.Pointer[error] // set once: no more commits
@@ -69,16 +68,14 @@ func (c *committer) commit(batch *pebble.Batch, sync bool) error {
 		c.busy = true
 	}
 	group := c.takeLocked(&r)
-	c.group = group
 	c.mu.Unlock()
 
 	err := c.write(&r, group)
-
-	c.mu.Lock()
-	for _, w := range c.group { // none after fail
+	for _, w := range group {
 		w.turn <- outcome{err: err}
 	}
-	c.group = nil
+
+	c.mu.Lock()
 	if len(c.waiting) > 0 {
 		next := c.waiting[0]
 		c.waiting = c.waiting[1:]
@@ -146,19 +143,18 @@ func (c *committer) sync() error {
 }
 
 // fail poisons the store: what is on disk after a failed commit is unknown. It
-// answers all who wait, since the leader may never come back from the database.
+// answers those who wait for their turn, since the leader may never come back from
+// the database.
 func (c *committer) fail(cause error) error {
 	err := fmt.Errorf("%w: %w", ErrStoreFailed, cause)
 	c.failed.CompareAndSwap(nil, &err)
 	err = c.failure()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, list := range [][]*commitRequest{c.group, c.waiting} {
-		for _, w := range list {
-			w.turn <- outcome{err: err}
-		}
+	for _, w := range c.waiting {
+		w.turn <- outcome{err: err}
 	}
-	c.group, c.waiting = nil, nil
+	c.waiting = nil
 	return err
 }
 

@@ -8,16 +8,16 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// scrubFS is the file system of a database. The database writes new logs over old
+// databaseFS is the file system of a database. The database writes new logs over old
 // ones, whose bytes can be read behind its own for a long time; while scrub is set,
 // old logs are deleted instead.
-type scrubFS struct {
+type databaseFS struct {
 	vfs.FS
 	scrub atomic.Bool
 }
 
 // ReuseForWrite implements vfs.FS.
-func (s *scrubFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
+func (s *databaseFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	if !s.scrub.Load() {
 		return s.FS.ReuseForWrite(oldname, newname, c)
 	}
@@ -28,7 +28,7 @@ func (s *scrubFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory
 }
 
 // Unwrap implements vfs.FS.
-func (s *scrubFS) Unwrap() vfs.FS { return s.FS }
+func (s *databaseFS) Unwrap() vfs.FS { return s.FS }
 
 // scrubLogs returns when no log holds anything that was written before.
 func (s *Store) scrubLogs() error {

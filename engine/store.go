@@ -35,7 +35,7 @@ type Store struct {
 	dir    string
 	opts   Options
 	fs     vfs.FS
-	dbFS   *scrubFS // fs, as the database sees it
+	dbFS   *databaseFS // fs, as the database sees it
 	log    *slog.Logger
 	lock   *pebble.Lock
 	cache  *pebble.Cache
@@ -79,7 +79,7 @@ func Open(dir string, opts *Options) (_ *Store, err error) {
 	if s.fs == vfs.Default {
 		s.fs = privateFS{s.fs}
 	}
-	s.dbFS = &scrubFS{FS: s.fs}
+	s.dbFS = &databaseFS{FS: s.fs}
 	s.mu.live = make(map[tree.DiscoveryKey]*live)
 	if err := s.prepareDir(); err != nil {
 		return nil, err
