@@ -49,6 +49,14 @@ func (a *app) progress(what, unit string) *progress.Bar {
 	return progress.New(a.stderr, progress.Options{What: what, Unit: unit})
 }
 
+// progressLine shows a text that changes to people at a terminal, nothing to others.
+func (a *app) progressLine(text func() string) *progress.Line {
+	if a.json || !isTerminal(a.stderr) {
+		return nil
+	}
+	return progress.NewLine(a.stderr, 0, text)
+}
+
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))

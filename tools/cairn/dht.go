@@ -130,8 +130,3 @@ func newBytesAnswer(b []byte) bytesAnswer {
 	}
 	return bytesAnswer{Base64: b}
 }
-
-// listening says where something listens, on the first line of stdout.
-type listening struct {
-	Listening string `json:"listening"`
-}

@@ -15,8 +15,6 @@ import (
 	"github.com/cairn-feeds/cairn/engine"
 )
 
-func (l listening) text(w io.Writer) { fmt.Fprintln(w, "listening", l.Listening) }
-
 // dhtGoodbye is how long the end of a node may take that was told to end.
 const dhtGoodbye = 5 * time.Second
 

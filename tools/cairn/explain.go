@@ -6,6 +6,8 @@ import (
 
 	"github.com/cairn-feeds/cairn/engine"
 	"github.com/cairn-feeds/cairn/engine/randomaccess"
+	"github.com/cairn-feeds/cairn/replicate"
+	"github.com/cairn-feeds/cairn/replicate/noise"
 	"github.com/cairn-feeds/cairn/tools/internal/ingest"
 	"github.com/cairn-feeds/cairn/tree"
 )
@@ -27,6 +29,8 @@ var advice = []struct {
 	{engine.ErrNoSpace, "Nothing of this change was stored. Make room on the disk."},
 	{engine.ErrStoreFailed, `What was acknowledged is safe. Look after the disk, then run "cairn check".`},
 	{engine.ErrNameTaken, `"cairn feed ls" shows whose it is; "cairn feed rename" gives that feed another one.`},
+	{replicate.ErrRefused, `Either it does not have the feed, or it does not show it to us: the two look alike. "cairn doctor" looks closer.`},
+	{noise.ErrHandshake, "It speaks something else, or only one side uses --plain."},
 	{randomaccess.ErrLocked, "Another program has this directory open."},
 	{tree.ErrFork, "Its owner signed two different histories. The store keeps the one that it had."},
 	{engine.ErrCorrupt, `"cairn check" tells what is damaged.`},

@@ -19,6 +19,7 @@ cairn feed info notes`)
 		a.feedNewCommand(), a.feedAddCommand(), a.feedListCommand(), a.feedInfoCommand(), a.feedRenameCommand(), a.feedRemoveCommand(),
 		a.feedAppendCommand(), a.feedGetCommand(), a.feedCatCommand(), a.feedSeekCommand(), a.feedHasCommand(), a.feedClearCommand(),
 		a.feedAuditCommand(), a.feedProofCommand(), a.feedVerifyCommand(), a.feedExportCommand(), a.feedImportCommand(),
+		a.feedReplicateCommand(),
 	)
 	return feed
 }

@@ -90,16 +90,12 @@ const lockRetry = 20 * time.Millisecond
 
 // openWaiting opens the store, and waits for another process that uses it.
 func (a *app) openWaiting(ctx context.Context, acc access, passphrase []byte) (*engine.Store, error) {
-	level := slog.LevelError
-	if a.verbose {
-		level = slog.LevelDebug
-	}
 	o := &engine.Options{
 		ReadOnly:   !acc.write,
 		MustExist:  !acc.create,
 		Sync:       acc.sync,
 		Passphrase: passphrase,
-		Logger:     slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level})),
+		Logger:     a.logger(),
 	}
 	deadline := time.Now().Add(a.wait)
 	for {
@@ -113,6 +109,15 @@ func (a *app) openWaiting(ctx context.Context, acc access, passphrase []byte) (*
 			return nil, context.Cause(ctx)
 		}
 	}
+}
+
+// logger writes to stderr: errors, and with --verbose everything.
+func (a *app) logger() *slog.Logger {
+	level := slog.LevelError
+	if a.verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
 }
 
 // syncFlag is the flag --sync.
