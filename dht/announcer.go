@@ -29,7 +29,7 @@ type announcer struct {
 	target rpc.ID
 	wake   chan struct{} // something changed that run is to look at
 
-	busy sync.Mutex // held during a round of announcing or unannouncing
+	busy chan struct{} // has room for a round of announcing or unannouncing
 
 	mu         sync.Mutex
 	suspended  bool
@@ -43,7 +43,7 @@ type announcer struct {
 }
 
 func newAnnouncer(n *Node, key KeyPair) *announcer {
-	return &announcer{node: n, key: key, target: key.Public.Target(), wake: make(chan struct{}, 1)}
+	return &announcer{node: n, key: key, target: key.Public.Target(), wake: make(chan struct{}, 1), busy: make(chan struct{}, 1)}
 }
 
 // state returns the nodes that pass messages on to the server.
@@ -148,11 +148,26 @@ func (a *announcer) sleep(ctx context.Context, d time.Duration) bool {
 	return true
 }
 
+// begin waits for its turn to announce or unannounce; then end must be called. It
+// reports false when ctx has ended.
+func (a *announcer) begin(ctx context.Context) bool {
+	select {
+	case a.busy <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (a *announcer) end() { <-a.busy }
+
 // update runs a round: it finds the nodes closest to the server, announces it to
 // them, and takes it back from those that were closest before.
 func (a *announcer) update(ctx context.Context) {
-	a.busy.Lock()
-	defer a.busy.Unlock()
+	if !a.begin(ctx) {
+		return
+	}
+	defer a.end()
 	a.mu.Lock()
 	suspended, start := a.suspended, a.closest
 	a.mu.Unlock()
@@ -211,8 +226,10 @@ func (a *announcer) update(ctx context.Context) {
 
 // stop takes the server back from the nodes.
 func (a *announcer) stop(ctx context.Context) {
-	a.busy.Lock()
-	defer a.busy.Unlock()
+	if !a.begin(ctx) {
+		return
+	}
+	defer a.end()
 	a.mu.Lock()
 	relays := slices.Collect(maps.Keys(a.rounds[0]))
 	a.mu.Unlock()

@@ -43,7 +43,7 @@ type puncher struct {
 	// given up is closed when all probes were sent.
 	givenUp chan struct{}
 
-	reopening sync.Mutex // held while sockets are tried
+	reopening chan struct{} // has room for who tries other sockets
 
 	mu       sync.Mutex
 	sockets  []*punchSocket // the first is the one that messages go through
@@ -81,7 +81,7 @@ type punchSocket struct {
 // newPuncher makes a puncher, which begins to find out about the NAT. It must be
 // closed.
 func (n *Node) newPuncher(ctx context.Context, initiator bool, remote messages.Firewall, found func(s *udx.Socket, from netip.AddrPort)) (*puncher, error) {
-	p := &puncher{node: n, initiator: initiator, found: found, givenUp: make(chan struct{})}
+	p := &puncher{node: n, initiator: initiator, found: found, givenUp: make(chan struct{}), reopening: make(chan struct{}, 1)}
 	p.ctx, p.cancel = context.WithCancel(ctx)
 	p.remote.firewall = remote
 	if err := p.renew(); err != nil {
@@ -276,8 +276,12 @@ func (p *puncher) analyze(ctx context.Context, reopen bool) bool {
 	if !reopen {
 		return false
 	}
-	p.reopening.Lock()
-	defer p.reopening.Unlock()
+	select {
+	case p.reopening <- struct{}{}:
+		defer func() { <-p.reopening }()
+	case <-ctx.Done():
+		return false
+	}
 	for i := 0; i < maxReopens && p.unstable() && ctx.Err() == nil; i++ {
 		p.mu.Lock()
 		stop := p.over || p.punching

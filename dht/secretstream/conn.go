@@ -70,8 +70,9 @@ var _ net.Conn = (*Conn)(nil)
 // closes it. Closing raw must end its pending reads and writes. Methods of raw
 // that are used where they exist: CloseWrite() error (without it there is no
 // CloseWrite here), SetReadDeadline (else a goroutine reads ahead), LocalAddr and
-// RemoteAddr, Flush(context.Context) error, Destroy() (a Close that is not
-// orderly), and those that Send names. A *udx.Stream has them all.
+// RemoteAddr, Flush(context.Context) error, Done() <-chan struct{} with Err() error,
+// Destroy() (a Close that is not orderly), and those that Send names. A *udx.Stream
+// has them all.
 //
 // New returns at once, with an error (and raw untouched) only for Options that
 // cannot work. The handshake goes on in the background; Handshake waits for it,

@@ -18,6 +18,11 @@ type (
 	flusher interface {
 		Flush(ctx context.Context) error
 	}
+	// mortal tells when it is over, and then why; a nil Err is an end in good order.
+	mortal interface {
+		Done() <-chan struct{}
+		Err() error
+	}
 	// addressed knows where it leads.
 	addressed interface {
 		LocalAddr() net.Addr

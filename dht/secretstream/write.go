@@ -160,6 +160,10 @@ func (c *Conn) writeBatches() {
 	silence := time.NewTimer(time.Hour)
 	silence.Stop()
 	defer silence.Stop()
+	var over <-chan struct{}
+	if m, ok := c.raw.(mortal); ok {
+		over = m.Done()
+	}
 	for {
 		if k := time.Duration(c.timers.keepAlive.Load()); k != keepAlive {
 			keepAlive = k
@@ -188,6 +192,14 @@ func (c *Conn) writeBatches() {
 				c.write.Lock()
 				c.queueMessageLocked(nil)
 				c.write.Unlock()
+			case <-over:
+				// Without this, a stream that nobody uses any more would stay for ever.
+				c.write.Lock()
+				if c.write.err = c.raw.(mortal).Err(); c.write.err == nil {
+					c.write.err = io.ErrClosedPipe
+				}
+				c.write.Unlock()
+				return
 			case <-c.done:
 				return
 			}
