@@ -13,6 +13,8 @@ const (
 	// maxHaveBlocks is how many blocks one Have lists; when there are more than it takes
 	// bytes to send the bitfield, that is sent.
 	maxHaveBlocks = 1024
+	// readOutTime is how long what has arrived is read after a write has failed.
+	readOutTime = time.Second
 )
 
 // writer is what the writing goroutine uses again and again.
@@ -49,7 +51,7 @@ func (s *Stream) routineWrite() {
 			continue
 		}
 		if err := s.write(w.buf); err != nil {
-			s.fail(err)
+			s.writeFailed(err)
 			return
 		}
 		if keepAlive != nil {
@@ -67,6 +69,16 @@ func (s *Stream) write(b []byte) error {
 	_, err := s.conn.Write(b)
 	s.writing.Store(0)
 	return err
+}
+
+// writeFailed ends the stream because of a write. What has arrived before may say more about
+// why, so whoever reads it comes first.
+func (s *Stream) writeFailed(err error) {
+	select {
+	case <-s.done:
+	case <-time.After(readOutTime):
+		s.fail(err)
+	}
 }
 
 // collect appends frames to w.buf as long as there is room: what is about channels, requests
@@ -200,10 +212,10 @@ func (s *Stream) answer(w *writer, a ask) error {
 	if len(w.buf) < writeSize {
 		return nil
 	}
-	if err := s.write(w.buf); err != nil {
-		s.fail(err) // the next write fails as well
+	err = s.write(w.buf)
+	if w.buf = w.buf[:0]; err != nil {
+		s.writeFailed(err)
 	}
-	w.buf = w.buf[:0]
 	return nil
 }
 
