@@ -40,7 +40,11 @@ cairn bench many --feeds 100000`)
 	manies := a.benchCommand(p, many, "many", "Create, open and read many feeds", bench.Many)
 	manies.Flags().IntVar(&many.Feeds, "feeds", 1000, "how many `feeds`")
 
-	cmd.AddCommand(appends, gets, manies, a.benchDHTCommand(p))
+	replicate := &bench.Options{}
+	replicates := a.benchCommand(p, replicate, "replicate", "Replicate a feed from one store to another over TCP", bench.Replicate)
+	replicates.Flags().IntVar(&replicate.Count, "count", 200_000, "how many `blocks` to replicate")
+
+	cmd.AddCommand(appends, gets, manies, replicates, a.benchDHTCommand(p))
 	return cmd
 }
 
@@ -111,6 +115,8 @@ func (r benchReport) text(w io.Writer) {
 		{"get_per_s", r.GetPerSecond},
 		{"create_per_s", r.CreatePerSecond},
 		{"open_get_per_s", r.OpenGetPerSecond},
+		{"replicate_blocks_per_s", r.ReplicateBlocksPerSecond},
+		{"replicate_mb_per_s", r.ReplicateMBPerSecond},
 		{"stream_mb_per_s", r.StreamMBPerSecond},
 		{"connect_ms", r.ConnectMS},
 		{"put_per_s", r.PutPerSecond},

@@ -12,7 +12,7 @@ import (
 
 // Options say how much is done. Counts that a benchmark uses must be positive.
 type Options struct {
-	// Count is how many blocks Append appends, and how many Get reads with each number of readers.
+	// Count is how many blocks Append appends, how many Get reads with each number of readers, and how many Replicate moves.
 	Count int
 	// Size is the size of a block in bytes.
 	Size int
@@ -49,6 +49,9 @@ type Report struct {
 	Get1PerSecond     float64 `json:"get1_per_s,omitempty"`
 	CreatePerSecond   float64 `json:"create_per_s,omitempty"`
 	OpenGetPerSecond  float64 `json:"open_get_per_s,omitempty"`
+
+	ReplicateBlocksPerSecond float64 `json:"replicate_blocks_per_s,omitempty"`
+	ReplicateMBPerSecond     float64 `json:"replicate_mb_per_s,omitempty"`
 
 	StreamMBPerSecond float64 `json:"stream_mb_per_s,omitempty"`
 	ConnectMS         float64 `json:"connect_ms,omitempty"`

@@ -66,6 +66,9 @@ func TestReports(t *testing.T) {
 			}
 		})
 	}
+	if _, err := bench.Replicate(ctx, bench.Options{Count: 1}); err == nil {
+		t.Error("blocks of no size were taken")
+	}
 	if _, err := bench.Append(ctx, bench.Options{Count: -1}); err == nil {
 		t.Error("a negative count was taken")
 	}

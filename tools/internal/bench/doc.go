@@ -7,6 +7,8 @@
 //	                                              by one reader and by GOMAXPROCS
 //	many     create_per_s, open_get_per_s         feeds of one block created by eight goroutines; then, in a store
 //	                                              that was opened anew, all of them opened, each read once, and all kept open
+//	replicate replicate_blocks_per_s,             blocks of one feed from a store to another, both in this process,
+//	         replicate_mb_per_s                   over TCP on the loopback, each verified and stored
 //	all      rss_mb, descriptors                  what the process holds at the end; for many, with all feeds open
 //
 // The clock runs for nothing but the calls that are measured: making the blocks beforehand, filling the feed that is read,
