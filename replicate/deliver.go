@@ -158,6 +158,7 @@ func (b *hub) takeBatch() []arrival {
 	if n == 0 {
 		b.queue = nil
 		b.delivering = false
+		b.checkEnds()
 		return nil
 	}
 	batch := b.queue[:n:n]

@@ -91,8 +91,7 @@ func (p *Peer) sparse() bool {
 // selecting says whether there is something left to download: an item that waits, or
 // a block of the whole feed as far as it is known to any peer.
 func (p *Peer) selecting() bool {
-	d := p.feed.Demand()
-	if d.Waiting() {
+	if p.hub.delivering || p.feed.Demand().Waiting() {
 		return true
 	}
 	if p.sparse() || p.feed.Writable() {

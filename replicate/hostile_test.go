@@ -357,6 +357,9 @@ func hostile(t *testing.T, list []hostility, uploads bool) {
 				defer a.Close()
 				fill(t, a, 10, 30)
 				fill(t, a, 30, 30)
+				if err := from.Sync(t.Context()); err != nil {
+					t.Fatal(err)
+				}
 				host := newHost(t, nil, &replicate.Options{Live: !(c.want == nil), Limits: replicate.Limits{Channels: 1000}})
 				f := a
 				if !uploads {

@@ -86,7 +86,10 @@ func (p *Peer) detach(reason error) {
 	} else {
 		if b.feed == p.feed {
 			b.feed = b.peers[0].feed
-			b.move <- struct{}{}
+			select {
+			case b.move <- struct{}{}:
+			default:
+			}
 		}
 		b.wakeAll()
 	}

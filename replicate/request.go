@@ -216,12 +216,14 @@ func successorDigest(i, length uint64) uint64 {
 func (p *Peer) fillRanges(dst []byte, room int, now int64) []byte {
 	b := p.hub
 	b.ranges = p.feed.Demand().Ranges(b.ranges[:0])
+	found := false
 	for i := range b.ranges {
 		runs, err := b.pick(b.runs[:0], p, &b.ranges[i], uint64(room))
 		b.runs = runs
 		if err != nil {
 			return dst
 		}
+		found = found || len(runs) > 0
 		for _, r := range runs {
 			for index := r.Start; index < r.End; index++ {
 				if p.requests[index] != nil {
@@ -236,7 +238,7 @@ func (p *Peer) fillRanges(dst []byte, room int, now int64) []byte {
 			return dst
 		}
 	}
-	p.dry = true
+	p.dry = !found // what was left out this time comes next time
 	return dst
 }
 
