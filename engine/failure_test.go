@@ -90,6 +90,16 @@ func readsGoOn(s *engine.Store, f *engine.Feed, cause error) error {
 			return fmt.Errorf("WRITE after %w: %w", cause, err)
 		}
 	}
+	closed := make(chan struct{})
+	go func() {
+		s.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(20 * time.Second):
+		return fmt.Errorf("CLOSE hangs after %w", cause)
+	}
 	return cause
 }
 
@@ -100,7 +110,7 @@ func TestEveryWriteFails(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
-	step := int64(23)
+	step := int64(9)
 	if os.Getenv("CAIRN_NIGHTLY") != "" {
 		step = 1
 	}
@@ -123,7 +133,7 @@ func TestEveryWriteFails(t *testing.T) {
 			if text, ok := strings.CutPrefix(lines.Text(), "writes "); ok {
 				total, _ = strconv.ParseInt(text, 10, 64)
 			}
-			if strings.HasPrefix(lines.Text(), "READ") || strings.HasPrefix(lines.Text(), "WRITE") {
+			if strings.HasPrefix(lines.Text(), "READ") || strings.HasPrefix(lines.Text(), "CLOSE") || strings.HasPrefix(lines.Text(), "WRITE") {
 				t.Errorf("write %d: %s", n, lines.Text())
 			}
 		}

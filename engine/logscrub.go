@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"sync/atomic"
@@ -37,7 +38,7 @@ func (s *Store) scrubLogs() error {
 	// Each flush begins a new log in the place of an old one. The database keeps
 	// one more old log than it has memtables, beside those in use.
 	for range 2*memTables + 1 {
-		if err := s.db.Flush(); err != nil {
+		if err := s.flush(context.Background()); err != nil {
 			return err
 		}
 	}

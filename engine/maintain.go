@@ -76,7 +76,7 @@ func (s *Store) Compact(ctx context.Context) error {
 		return err
 	}
 	defer s.unuse()
-	if err := s.db.Flush(); err != nil {
+	if err := s.flush(ctx); err != nil {
 		return err
 	}
 	return s.db.Compact(ctx, []byte{0}, []byte{0xff}, true)

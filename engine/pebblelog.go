@@ -35,6 +35,10 @@ func (s *Store) eventListener() *pebble.EventListener {
 	return &pebble.EventListener{
 		BackgroundError: func(err error) {
 			s.log.Error("background work of the database failed", "err", err)
+			select {
+			case s.flushFailed <- err:
+			default:
+			}
 		},
 		DataCorruption: func(i pebble.DataCorruptionInfo) {
 			s.log.Error("damaged file", "path", i.Path, "details", i.Details)

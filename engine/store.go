@@ -48,7 +48,8 @@ type Store struct {
 	mustGuard bool // the last process may have lost changes
 	id        [16]byte
 
-	syncer syncer
+	syncer      syncer
+	flushFailed chan error // holds the last error of background work
 
 	feedLocks [feedLockCount]sync.Mutex // see lockFeed
 	nameLock  sync.Mutex                // of the claims in tableNames; after a feed lock
@@ -80,6 +81,7 @@ func Open(dir string, opts *Options) (_ *Store, err error) {
 		s.fs = privateFS{s.fs}
 	}
 	s.dbFS = &databaseFS{FS: s.fs}
+	s.flushFailed = make(chan error, 1)
 	s.mu.live = make(map[tree.DiscoveryKey]*live)
 	if err := s.prepareDir(); err != nil {
 		return nil, err
@@ -313,7 +315,28 @@ func (s *Store) Flush(ctx context.Context) error {
 	if err := s.commit.failure(); err != nil {
 		return err
 	}
-	return s.db.Flush()
+	return s.flush(ctx)
+}
+
+// flush is Flush for those who use the database. A flush that fails is tried again
+// by the database for ever; this one gives up.
+func (s *Store) flush(ctx context.Context) error {
+	select {
+	case <-s.flushFailed: // of an earlier one
+	default:
+	}
+	done, err := s.db.AsyncFlush()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-done:
+		return nil
+	case err := <-s.flushFailed:
+		return fmt.Errorf("flush: %w", err)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // Dir returns the directory of the store.
@@ -351,9 +374,9 @@ func (s *Store) release() error {
 	if s.db != nil {
 		healthy := !s.opts.ReadOnly && (s.commit == nil || s.commit.failure() == nil)
 		if healthy {
-			if err := s.db.Flush(); err != nil {
+			if err := s.flush(context.Background()); err != nil {
 				healthy = false
-				errs = append(errs, fmt.Errorf("flush: %w", err))
+				errs = append(errs, err)
 			}
 		}
 		if err := s.db.Close(); err != nil {
