@@ -135,3 +135,15 @@ func TestNonLive(t *testing.T) {
 		})
 	}
 }
+
+// openStoreSynced is openStore with a store that syncs every append, so that blocks
+// are offered at once.
+func openStoreSynced(t testing.TB) *engine.Store {
+	t.Helper()
+	s, err := engine.Open("store", &engine.Options{FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}

@@ -31,6 +31,7 @@ type Session struct {
 	cancel context.CancelCauseFunc
 	ready  chan struct{} // closed after the handshake
 	done   chan struct{} // closed when everything has ended
+	eof    chan struct{} // closed by the reader when the remote has left in order
 	writer sync.WaitGroup
 
 	transport *noise.Transport // set before ready is closed
@@ -72,6 +73,7 @@ func newSession(h *Host, stream io.ReadWriteCloser, initiator bool) *Session {
 	s.ctx, s.cancel = context.WithCancelCause(h.ctx)
 	s.ready = make(chan struct{})
 	s.done = make(chan struct{})
+	s.eof = make(chan struct{})
 	s.wake = make(chan struct{}, 1)
 	s.room = sync.NewCond(&s.mu)
 	s.mu.channels.init()
@@ -269,6 +271,7 @@ func (s *Session) ended(err error) error {
 		return err // the reason is there already
 	case errors.Is(err, io.EOF) && inOrder:
 		// The remote may still read: say what there is to say.
+		close(s.eof)
 		s.end()
 		s.writer.Wait()
 		return nil

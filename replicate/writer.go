@@ -183,6 +183,8 @@ func (s *Session) failWrite(err error) {
 	}
 	select {
 	case <-s.ctx.Done():
+	case <-s.eof:
+		s.fail(nil)
 	case <-time.After(lastWords):
 		s.fail(fmt.Errorf("replicate: writing: %w", err))
 	}

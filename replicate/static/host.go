@@ -113,6 +113,22 @@ func (h *Host) Uploading(id tree.Hash) bool {
 	return false
 }
 
+// Lacking reports whether a remote has blocks of a feed that are not here.
+func (h *Host) Lacking(id tree.Hash) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.shares[id]
+	if s == nil || s.present == nil {
+		return false
+	}
+	for c := range s.channels {
+		if _, has := c.remoteHas.NextDifference(0, s.present); has {
+			return true
+		}
+	}
+	return false
+}
+
 // Close ends all streams with ErrClosed, waits for them and gives the feeds back. It may be
 // called more than once.
 func (h *Host) Close() {
