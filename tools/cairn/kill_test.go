@@ -47,6 +47,36 @@ func TestKill(t *testing.T) {
 	cairn(t, nil, "check", "--store", store)
 }
 
+// TestKillUnsynced kills an append that does not sync. What was acknowledged may be gone after a crash of the machine, while
+// peers have it: appends are refused until somebody vouches that none does.
+func TestKillUnsynced(t *testing.T) {
+	for _, policy := range []string{"periodic", "never"} {
+		store := newStore(t, "log")
+		appendTo(t, store, "log", []byte("zero"))
+		p := start(t, "feed", "append", "log", "--lines", "--json", "--sync", policy, "--store", store)
+		io.WriteString(p.in, "one\n")
+		p.line(t)
+		p.Process.Kill()
+		p.end(t)
+		file := filepath.Join(t.TempDir(), "more")
+		if err := os.WriteFile(file, []byte("two\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, errs, status := outcome(t, "feed", "append", "log", file, "--store", store)
+		if status != 1 || out != "" || !strings.Contains(errs, "not closed in order") || !strings.Contains(errs, "--force") {
+			t.Errorf("%s: status %d, %q, %q", policy, status, out, errs)
+		}
+		if _, errs, status := outcome(t, "feed", "append", "log", file, "--force", "--store", store); status != 0 || errs != "" {
+			t.Errorf("%s: forced: status %d, %q", policy, status, errs)
+		}
+		var info struct{ Length uint64 }
+		// Block 1 may be lost or not.
+		if cairn(t, &info, "feed", "info", "log", "--json", "--store", store); info.Length != 2 && info.Length != 3 {
+			t.Errorf("%s: the feed has %d blocks", policy, info.Length)
+		}
+	}
+}
+
 // appendAndKill appends lines from an index on, kills the process some time after the first acknowledgement, and returns the
 // length that was acknowledged.
 func appendAndKill(t *testing.T, store string, from uint64, after time.Duration) (length uint64, batches int) {
