@@ -129,9 +129,12 @@ func (s *Session) add(f Feed, o AddOptions, owned bool) (*Peer, error) {
 			f(p)
 		}
 	})
-	if s.reason(); s.ctx.Err() != nil {
-		p.remove(s.reason()) // it ended meanwhile
-	} else if ready {
+	if s.ctx.Err() != nil {
+		// It ended meanwhile, and may have looked for its peers too early.
+		p.detach(s.reason())
+		return nil, s.reason()
+	}
+	if ready {
 		s.openChannel(ch)
 	}
 	return p, nil

@@ -107,8 +107,7 @@ func (h *Host) Sessions() []*Session {
 	return slices.Collect(maps.Keys(h.mu.sessions))
 }
 
-// Peers returns the peers that a feed has on all sessions. Those that are idle and
-// were put to sleep are not among them.
+// Peers returns the peers that a feed has on all sessions.
 func (h *Host) Peers(dk tree.DiscoveryKey) []*Peer {
 	hub := h.hub(dk)
 	if hub == nil {

@@ -62,11 +62,13 @@ func (h *Host) attach(p *Peer, owned bool) {
 
 // detach removes a peer for good. It may be called more than once.
 func (p *Peer) detach(reason error) {
-	h, b := p.session.host, p.hub
-	if b == nil {
-		return
-	}
+	h := p.session.host
 	h.mu.Lock()
+	b := p.hub
+	if b == nil {
+		h.mu.Unlock()
+		return // add is about to find out that the session has ended
+	}
 	b.mu.Lock()
 	i := slices.Index(b.peers, p)
 	if i < 0 {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -295,4 +296,63 @@ func TestKeepAlive(t *testing.T) {
 		time.Sleep(time.Second)
 		checkBlocks(t, b, 0, 11, 100)
 	})
+}
+
+// TestFair has 99 feeds of few blocks beside one of many on one session. They must
+// not wait for it: together they take no longer than twice what they take alone.
+func TestFair(t *testing.T) {
+	from, to := openStoreSynced(t), openStore(t)
+	busy := createFeed(t, from, 4000, 16<<10)
+	var quiet, copies []*engine.Feed
+	for range 99 {
+		f := createFeed(t, from, 5, 100)
+		quiet = append(quiet, f)
+		copies = append(copies, openFeed(t, to, f, false))
+	}
+	all := openFeed(t, to, busy, false)
+	a, b := newHost(t, nil, &replicate.Options{Live: true}), newHost(t, nil, &replicate.Options{Live: true})
+	link(t, a, b, append([]*engine.Feed{busy}, quiet...), append([]*engine.Feed{all}, copies...))
+	for _, f := range copies {
+		waitFor(t, "a quiet feed", func() bool { return f.Downloaded(0, 0) == 5 })
+	}
+	if n := all.Downloaded(0, 0); n == 4000 {
+		t.Error("the quiet feeds came after the busy one")
+	}
+	waitFor(t, "the busy feed", func() bool { return all.Downloaded(0, 0) == 4000 })
+}
+
+// TestIdleMemory reports what an idle open feed costs on both sides together.
+func TestIdleMemory(t *testing.T) {
+	const count = 2000
+	from, to := openStore(t), openStore(t)
+	a, b := newHost(t, nil, &replicate.Options{Live: true}), newHost(t, nil, &replicate.Options{Live: true})
+	var feeds, copies []*engine.Feed
+	for range count {
+		f, err := from.Create(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		feeds = append(feeds, f)
+		copies = append(copies, openFeed(t, to, f, false))
+	}
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc + m.StackInuse
+	}
+	before := heap()
+	link(t, a, b, feeds, copies)
+	for _, f := range copies {
+		waitFor(t, "peers", func() bool {
+			p := b.Peers(f.DiscoveryKey())
+			return len(p) == 1 && p[0].State().Answered
+		})
+	}
+	each := int64(heap()-before) / count / 2
+	t.Logf("%d bytes for each feed and side", each)
+	if each > 16<<10 {
+		t.Errorf("%d bytes for each feed and side", each)
+	}
 }

@@ -37,11 +37,6 @@ type Options struct {
 	// pause after which we send a keep-alive. Zero means 20 seconds, negative
 	// disables all of it.
 	Timeout time.Duration
-	// IdleAfter is how long nothing has to happen to a feed that the store opened
-	// before its memory is given back. Zero means 10 seconds, negative never. See
-	// Host.Wake.
-	IdleAfter time.Duration
-
 	// Limits bound what a remote can make us do.
 	Limits Limits
 	// Events are told what happens.
@@ -112,9 +107,6 @@ func (o *Options) withDefaults() Options {
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 20 * time.Second
-	}
-	if c.IdleAfter == 0 {
-		c.IdleAfter = 10 * time.Second
 	}
 	if c.EndComplete {
 		c.Live = false
