@@ -2,6 +2,7 @@ package static_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -163,7 +164,14 @@ func TestPages(t *testing.T) {
 		blocks[i] = []byte{byte(i), byte(i >> 8), byte(i >> 16)}
 	}
 	id := put(t, from, blocks...)
-	source := get(t, from, id)
+	nodes := make(map[tree.Index]tree.Hash)
+	for i, b := range blocks {
+		at := tree.LeafIndex(uint64(i))
+		for nodes[at] = leafOf(b); at.Sibling() < at; at = at.Parent() {
+			left, right := nodes[at.Sibling()], nodes[at]
+			nodes[at.Parent()] = sha256.Sum256(slices.Concat([]byte{1}, left[:], right[:]))
+		}
+	}
 	fs := vfs.NewMem()
 	s := openStore(t, fs, &engine.Options{Sync: engine.SyncNever})
 	c := coreOf(t, s)
@@ -171,7 +179,15 @@ func TestPages(t *testing.T) {
 	deliver := func(first, last, step uint64) {
 		var ds []tree.Delivery
 		for i := first; i < last; i += step {
-			ds = append(ds, delivery(t, source, i))
+			var proof []tree.Node
+			at := tree.LeafIndex(i).Sibling()
+			for ; at.RightSpan() < 2*n; at = at.Parent().Sibling() {
+				proof = append(proof, tree.Node{Index: at, Hash: nodes[at]})
+			}
+			for _, at := range tree.AppendFullRoots(nil, n) {
+				proof = append(proof, tree.Node{Index: at, Hash: nodes[at]})
+			}
+			ds = append(ds, tree.Delivery{Block: i, Data: blocks[i], HasData: true, Proof: tree.Proof{Nodes: proof}})
 		}
 		if _, err := f.Deliver(t.Context(), ds); err != nil {
 			t.Fatal(err)

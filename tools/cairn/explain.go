@@ -37,7 +37,7 @@ var advice = []struct {
 }
 
 // packages are the beginnings of error texts that say which Go package an error is from.
-var packages = strings.NewReplacer("engine: ", "", "tree: ", "", "sleep: ", "", "randomaccess: ", "", "ingest: ", "", "dht: ", "", "rpc: ", "", "secretstream: ", "", "udx: ", "")
+var packages = strings.NewReplacer("engine: ", "", "tree: ", "", "sleep: ", "", "randomaccess: ", "", "ingest: ", "", "static: ", "", "dht: ", "", "rpc: ", "", "secretstream: ", "", "udx: ", "")
 
 // explain turns an error into a message for people: what went wrong and, where that is known, what to do.
 func explain(err error) string {
