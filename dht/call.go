@@ -82,7 +82,9 @@ func (c *call) run(r *rpc.Request, m *messages.Handshake) {
 	if link == nil {
 		return // there was an error to tell
 	}
-	if conn := c.await(link); conn != nil {
+	c.await(link)
+	link.close()
+	if conn := link.result(); conn != nil {
 		s.deliver(conn)
 		c.punchOn(link)
 	}
@@ -168,7 +170,7 @@ func (c *call) shake(r *rpc.Request) *messages.NoisePayload {
 		return &payload
 	}
 	l.handshaken(keysOf(&result), payload.UDX.ID)
-	if relay := cmpRelay(answer.RelayThrough, payload.RelayThrough); relay != nil {
+	if relay := firstRelay(answer.RelayThrough, payload.RelayThrough); relay != nil {
 		c.relay(relay, answer.RelayThrough != nil)
 	}
 	return &payload
@@ -179,8 +181,8 @@ func keysOf(r *noise.Result) *secretstream.Keys {
 	return &secretstream.Keys{TX: r.TX, RX: r.RX, Hash: r.Hash, PublicKey: r.PublicKey, RemotePublicKey: r.RemotePublicKey}
 }
 
-// cmpRelay chooses the blind relay: that of the server comes first.
-func cmpRelay(server, client *messages.RelayThroughInfo) *messages.RelayThroughInfo {
+// firstRelay chooses the blind relay: that of the server comes first.
+func firstRelay(server, client *messages.RelayThroughInfo) *messages.RelayThroughInfo {
 	if server != nil {
 		return server
 	}
@@ -240,7 +242,7 @@ func (c *call) proceed(r *rpc.Request, payload *messages.NoisePayload) {
 }
 
 // await waits until the client is connected, or will not be.
-func (c *call) await(l *link) *Conn {
+func (c *call) await(l *link) {
 	c.mu.Lock()
 	p := c.puncher
 	c.mu.Unlock()
@@ -253,19 +255,19 @@ func (c *call) await(l *link) *Conn {
 	for {
 		select {
 		case <-l.connected:
-			return l.result()
+			return
 		case <-timer.C:
 		case <-givenUp:
 			p.close()
 			givenUp = nil
 		case <-c.ctx.Done():
-			return nil
+			return
 		}
 		c.mu.Lock()
 		relaying := c.relaying
 		c.mu.Unlock()
 		if !relaying && (p == nil || !p.probing()) {
-			return nil
+			return
 		}
 		timer.Reset(time.Second)
 	}

@@ -1,6 +1,7 @@
 package dht
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -56,15 +57,13 @@ func (n *Node) Connect(ctx context.Context, key PublicKey, o *ConnectOptions) (*
 	}
 	// What goes on behind a relayed connection outlives ctx.
 	connecting := n.connecting()
-	if err := context.Cause(connecting); err != nil {
+	if err := cmp.Or(context.Cause(n.ctx), context.Cause(connecting)); err != nil {
 		return nil, fmt.Errorf("connect to %v: %w", key, err)
 	}
-	var stop context.CancelFunc
-	d.ctx, stop = context.WithCancel(connecting)
-	wait, done := joined(ctx, d.ctx)
+	wait, done := joined(ctx, connecting)
 	defer done()
-
-	conn, err := d.connect(wait, stop)
+	attempt, stop := context.WithCancel(connecting)
+	conn, err := d.connect(wait, attempt, stop)
 	if err != nil {
 		stop()
 		if wait.Err() != nil {
@@ -81,14 +80,13 @@ type dialer struct {
 	opts   ConnectOptions
 	key    PublicKey
 	target rpc.ID
-	ctx    context.Context // ends with the attempt
 	link   *link
 
 	firewall messages.Firewall
-	seed     [32]byte // of the handshake's ephemeral key
-	payload  []byte   // of the handshake
-	request  []byte   // the Noise message, the same for all nodes
-	token    *[32]byte
+	seed     [32]byte                   // of the handshake's ephemeral key
+	payload  []byte                     // of the handshake
+	request  []byte                     // the Noise message, the same for all nodes
+	through  *messages.RelayThroughInfo // the blind relay that we name
 
 	secret  [32]byte // of our address tokens
 	punches *puncher
@@ -106,19 +104,25 @@ type answer struct {
 	sealed  [32]byte // the key of holepunch messages
 }
 
-// connect makes the connection. wait ends when the caller gives up; stop ends d.ctx.
-func (d *dialer) connect(wait context.Context, stop context.CancelFunc) (_ *Conn, err error) {
+// connect makes the connection. wait ends when the caller gives up. attempt ends with
+// stop, which is called when no way is tried any more; the caller calls it after an
+// error.
+func (d *dialer) connect(wait, attempt context.Context, stop context.CancelFunc) (_ *Conn, err error) {
 	n := d.node
 	if err := n.Ready(wait); err != nil {
-		return nil, err
+		return nil, n.errorOf(err)
 	}
 	if d.link, err = n.newLink(true); err != nil {
 		return nil, err
 	}
 	l := d.link
 	defer func() {
-		if err != nil {
-			l.close()
+		if err == nil {
+			return
+		}
+		l.close()
+		if conn := l.result(); conn != nil {
+			conn.Destroy() // it came at the last moment
 		}
 	}()
 	if err := d.prepare(); err != nil {
@@ -130,69 +134,63 @@ func (d *dialer) connect(wait context.Context, stop context.CancelFunc) (_ *Conn
 	}
 	l.handshaken(keysOf(&a.result), a.payload.UDX.ID)
 
-	ends := make(chan error, 2) // of the ways that are tried
-	ways := 1
-	if relay := cmpRelay(a.payload.RelayThrough, d.relayInfo()); relay != nil {
-		ways++
-		n.spawn(func() { ends <- n.relayThrough(d.ctx, l, relay, a.payload.RelayThrough == nil) })
-	}
+	over := make(chan error, 1)
 	if !n.spawn(func() {
 		defer stop()
-		err := d.reach(d.ctx, a)
-		if d.punches != nil {
-			d.punches.close()
-		}
-		if l.result() == nil || !l.isDirect() {
-			ends <- err
-			if ways > 1 && d.ctx.Err() == nil {
-				// The relay's way may still be open.
-				select {
-				case <-l.connected:
-				case <-wait.Done():
-				}
-			}
-		}
+		over <- d.tryAll(attempt, a)
 	}) {
 		return nil, ErrClosed
 	}
-	var failed error
-	for {
-		select {
-		case <-l.connected:
-			return l.result(), nil
-		case end := <-ends:
-			if ways--; end != nil {
-				failed = errors.Join(failed, end)
-			}
-			if ways == 0 && l.result() == nil {
-				if failed == nil {
-					failed = ErrHolepunchAborted
-				}
-				return nil, failed
-			}
-		case <-wait.Done():
-			return nil, context.Cause(wait)
-		}
+	select {
+	case <-l.connected:
+	case err = <-over:
+	case <-wait.Done():
+		err = context.Cause(wait)
 	}
+	if conn := l.result(); conn != nil {
+		return conn, nil
+	}
+	return nil, cmp.Or(err, ErrHolepunchAborted)
 }
 
-// relayInfo returns what the server was told of our blind relay.
-func (d *dialer) relayInfo() *messages.RelayThroughInfo {
-	p, err := messages.ParseNoisePayload(d.payload)
-	if err != nil {
-		return nil
+// tryAll tries to reach the server directly, and through a blind relay if one of the
+// sides has named one.
+func (d *dialer) tryAll(ctx context.Context, a *answer) error {
+	var relayed error
+	var relaying sync.WaitGroup
+	setup, unneeded := context.WithCancel(ctx)
+	defer unneeded()
+	if relay := d.relay(a); relay != nil {
+		relaying.Go(func() {
+			relayed = d.node.relayThrough(setup, d.link, relay, a.payload.RelayThrough == nil)
+		})
 	}
-	return p.RelayThrough
+	err := d.reach(ctx, a)
+	if d.punches != nil {
+		d.punches.close()
+	}
+	if d.link.isDirect() {
+		unneeded()
+	}
+	relaying.Wait()
+	return errors.Join(err, relayed)
+}
+
+// relay returns the blind relay that carries the connection, if there is one: that of
+// the server comes first.
+func (d *dialer) relay(a *answer) *messages.RelayThroughInfo {
+	return firstRelay(a.payload.RelayThrough, d.through)
 }
 
 // prepare makes the handshake's first message. It is the same for every node that is
 // asked, so that the server takes it for one attempt.
 func (d *dialer) prepare() error {
 	n := d.node
+	d.through = chooseRelay(d.opts.RelayThrough)
 	p := messages.NoisePayload{
 		UDX:          &messages.UDXInfo{ID: d.link.stream.ID()},
 		SecretStream: true,
-		RelayThrough: chooseRelay(d.opts.RelayThrough),
+		RelayThrough: d.through,
 	}
 	if own, ok := n.RemoteAddr(); ok {
 		p.Firewall = messages.FirewallOpen
@@ -292,6 +290,7 @@ func (d *dialer) shake(ctx context.Context) (*answer, error) {
 			}
 		})
 	}
+	known := false // somebody has a record of the server
 	slots := make(chan struct{}, 2)
 	start := append(append([]netip.AddrPort(nil), candidates...), d.opts.Nodes...)
 	for r, err := range d.node.FindPeer(ctx, d.key, &rpc.QueryOptions{Nodes: start, Retries: 3}) {
@@ -301,6 +300,7 @@ func (d *dialer) shake(ctx context.Context) (*answer, error) {
 			}
 			break
 		}
+		known = true
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
@@ -320,7 +320,7 @@ func (d *dialer) shake(ctx context.Context) (*answer, error) {
 		return got, nil
 	case failed != nil:
 		return nil, failed
-	case len(tried) > len(candidates):
+	case known:
 		return nil, ErrPeerUnreachable
 	default:
 		return nil, ErrPeerNotFound

@@ -174,4 +174,3 @@ func TestNATPairings(t *testing.T) {
 	}
 	t.Logf("time to connect:\n%s", &table)
 }
-

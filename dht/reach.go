@@ -198,7 +198,7 @@ func (d *dialer) tell(ctx context.Context, a *answer, via, server netip.AddrPort
 	if t.HolepunchPayload, err = messages.OpenHolepunch(reply.Payload, &a.sealed); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrHolepunchInvalid, err)
 	}
-	if t.Error == messages.ErrorTryLater && m.Punching && d.relays(a) {
+	if t.Error == messages.ErrorTryLater && m.Punching && d.relay(a) != nil {
 		t.later = true
 		return t, nil
 	}
@@ -212,11 +212,6 @@ func (d *dialer) tell(ctx context.Context, a *answer, via, server netip.AddrPort
 	p.update(&t.HolepunchPayload, verified)
 	p.sampled(r)
 	return t, nil
-}
-
-// relays reports whether a blind relay carries the connection meanwhile.
-func (d *dialer) relays(a *answer) bool {
-	return cmpRelay(a.payload.RelayThrough, d.relayInfo()) != nil
 }
 
 // probeRound learns what NATs there are.
@@ -289,7 +284,7 @@ func (d *dialer) punchRound(ctx context.Context, a *answer, server netip.AddrPor
 		}
 		random := p.isRandom()
 		if random && !d.node.punches.begin() {
-			if !d.relays(a) {
+			if d.relay(a) == nil {
 				return fmt.Errorf("%w: another one guesses ports now", ErrHolepunchAborted)
 			}
 			if !delayed {
