@@ -99,7 +99,7 @@ func TestInteropBlindRelay(t *testing.T) {
 			c.Write(want)
 			c.CloseWrite()
 		}()
-		p.Do(t, "pump", peers.Args{"conn": conn, "bytes": large})
+		go p.Call(t.Context(), "pump", peers.Args{"conn": conn, "bytes": large})
 		got := make([]byte, large)
 		if n, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("we got %d bytes, %v", n, err)
