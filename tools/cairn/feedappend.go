@@ -137,7 +137,7 @@ func (a *app) appendInput(ctx context.Context, f *engine.Feed, in *input, o inge
 	}
 	if err != nil {
 		if done.blocks > 0 {
-			return fmt.Errorf("%w\nBefore that, %s were appended.", err, plural(done.blocks, "block"))
+			return fmt.Errorf("%w; appended before that: %s", err, plural(done.blocks, "block"))
 		}
 		return err
 	}

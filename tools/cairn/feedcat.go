@@ -107,7 +107,7 @@ func (a *app) follow(ctx context.Context, feed string, o *catOptions, out *block
 		if o.bounded && o.start >= o.end {
 			return nil
 		}
-		for looked := time.Now(); dirStamp(a.store) == stamp && time.Since(looked) < followAtMost; {
+		for looked := time.Now(); dirStamp(a.store).Equal(stamp) && time.Since(looked) < followAtMost; {
 			select {
 			case <-time.After(followPause):
 			case <-ctx.Done():

@@ -167,7 +167,7 @@ func TestAppendFileSignal(t *testing.T) {
 	io.WriteString(p.in, strings.Repeat("0123456789", 5)+"012")
 	p.line(t)
 	p.Process.Signal(os.Interrupt)
-	if status, _ := p.end(t); status != 1 || !strings.Contains(p.err.String(), "5 blocks were appended") {
+	if status, _ := p.end(t); status != 1 || !strings.Contains(p.err.String(), "appended before that: 5 blocks") {
 		t.Errorf("ended with %d: %s", status, p.err.Bytes())
 	}
 	requireClosed(t, store)
