@@ -96,4 +96,3 @@ func (c *cache[K, V]) delete(k K) {
 	delete(c.stale, k)
 }
 
-func (c *cache[K, V]) len() int { return len(c.fresh) + len(c.stale) }

@@ -336,6 +336,7 @@ func (c *call) answer(r *rpc.Request, m *messages.Handshake) {
 		_ = r.Relay(answer.Append(nil), r.From, socketOrNil(via))
 	case messages.FromSecondRelay:
 		_ = r.Relay(answer.Append(nil), m.RelayAddress, socketOrNil(via))
+	default: // the others are not for here
 	}
 }
 

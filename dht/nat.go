@@ -146,6 +146,7 @@ func (n *nat) update() {
 				n.addresses = append(n.addresses, c.addr)
 			}
 		}
+	default: // the others are not for here
 	}
 }
 

@@ -158,6 +158,7 @@ func (n *Node) onEvent(e rpc.Event) {
 				s.online()
 			}
 		}
+	default: // the others are not for here
 	}
 	if n.opts.RPC.OnEvent != nil {
 		n.opts.RPC.OnEvent(e)

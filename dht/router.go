@@ -158,6 +158,7 @@ func (r *router) handshake(req *rpc.Request) {
 			answer := messages.Handshake{Mode: messages.Reply, Noise: m.Noise, PeerAddress: req.From}
 			_ = req.Reply(answer.Append(nil), &rpc.ReplyOptions{To: m.PeerAddress, NoToken: true, NoCloserNodes: true})
 		}
+	default: // the others are not for here
 	}
 }
 
@@ -189,5 +190,6 @@ func (r *router) holepunch(req *rpc.Request) {
 			answer := messages.Holepunch{Mode: messages.Reply, ID: m.ID, Payload: m.Payload, PeerAddress: req.From}
 			_ = req.Reply(answer.Append(nil), &rpc.ReplyOptions{To: m.PeerAddress, NoToken: true, NoCloserNodes: true})
 		}
+	default: // the others are not for here
 	}
 }

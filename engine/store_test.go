@@ -105,10 +105,10 @@ func TestFind(t *testing.T) {
 			}
 		}
 		_, err := s.Find(prefix)
-		switch {
-		case fits == 0:
+		switch fits {
+		case 0:
 			mustFail(t, err, engine.ErrNoFeed)
-		case fits == 1:
+		case 1:
 			mustFail(t, err, nil)
 		default:
 			mustFail(t, err, engine.ErrAmbiguous)

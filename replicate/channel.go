@@ -31,12 +31,11 @@ func (c *channel) open() bool { return c.local != 0 && c.remote != 0 }
 
 // channels are those of a session, under its mu.
 type channels struct {
-	feeds    map[tree.DiscoveryKey]*channel
-	remote   map[uint64]*channel // those with a remote number
-	leaving  map[uint64]struct{} // remote numbers of channels that we closed and the remote did not yet
-	wanted   []*channel          // added before the handshake was done, in order
-	last     uint64              // local number given last
-	capacity int
+	feeds   map[tree.DiscoveryKey]*channel
+	remote  map[uint64]*channel // those with a remote number
+	leaving map[uint64]struct{} // remote numbers of channels that we closed and the remote did not yet
+	wanted  []*channel          // added before the handshake was done, in order
+	last    uint64              // local number given last
 }
 
 func (c *channels) init() {

@@ -19,13 +19,14 @@ func (s *Session) handle(f wire.Frame, r *wire.Reader) error {
 		}
 		s.onClose(f.Channel, &d.close)
 		return nil
+	default: // the others are not for here
 	}
 	if f.Channel == 0 {
 		return s.handleOwn(f)
 	}
-	p, err := s.peerOf(f.Channel)
-	if p == nil || err != nil {
-		return err
+	p := s.peerOf(f.Channel)
+	if p == nil {
+		return nil
 	}
 	if err := p.handle(f, r, d); err != nil {
 		return &PeerError{Feed: p.dk, Type: f.Type, Err: err}
@@ -35,16 +36,13 @@ func (s *Session) handle(f wire.Frame, r *wire.Reader) error {
 
 // peerOf returns the peer whose channel has a number of the remote's, nil when the
 // channel is not open.
-func (s *Session) peerOf(number uint64) (*Peer, error) {
+func (s *Session) peerOf(number uint64) *Peer {
 	s.mu.Lock()
-	ch := s.mu.channels.remote[number]
-	if ch == nil || !ch.open() {
-		s.mu.Unlock()
-		return nil, nil
+	defer s.mu.Unlock()
+	if ch := s.mu.channels.remote[number]; ch != nil && ch.open() {
+		return ch.peer
 	}
-	p := ch.peer
-	s.mu.Unlock()
-	return p, nil
+	return nil
 }
 
 // handleOwn applies a message on channel 0, that of the stream itself.
@@ -61,6 +59,7 @@ func (s *Session) handleOwn(f wire.Frame) error {
 			return err
 		}
 		s.extensions.receive(s.theirs, &d.extension, s, nil)
+	default: // the others are not for here
 	}
 	return nil
 }
@@ -114,6 +113,7 @@ func (p *Peer) handle(f wire.Frame, r *wire.Reader, d *decoders) error {
 			return err
 		}
 		p.onExtension(&d.extension)
+	default: // the others are not for here
 	}
 	return nil
 }

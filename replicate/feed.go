@@ -70,7 +70,8 @@ type Store interface {
 // StoreOf adapts a store whose Lookup returns its own type of feed.
 func StoreOf[F Feed](s interface {
 	Lookup(ctx context.Context, dk tree.DiscoveryKey) (F, error)
-}) Store {
+},
+) Store {
 	return lookupFunc(func(ctx context.Context, dk tree.DiscoveryKey) (Feed, error) {
 		f, err := s.Lookup(ctx, dk)
 		if err != nil {

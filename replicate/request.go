@@ -3,6 +3,7 @@ package replicate
 import (
 	"errors"
 	"math/bits"
+	"math/rand/v2"
 	"time"
 
 	"github.com/cairn-feeds/cairn/bitmap"
@@ -78,6 +79,7 @@ func (p *Peer) fillUrgent(dst []byte, now int64) []byte {
 			dst = p.requestUpdate(dst, it, now)
 		case demand.Seek:
 			dst = p.requestSeek(dst, it, now)
+		default: // the others are not for here
 		}
 	}
 	return dst
@@ -269,7 +271,7 @@ func (b *hub) pick(dst []bitmap.Run, p *Peer, it *demand.Item, room uint64) ([]b
 		s.scan(start, p.cursor)
 		s.rare = false
 		if s.room == room && p.cursor == start && end > start {
-			p.cursor = start + b.host.random(end-start) // apart from the others
+			p.cursor = start + rand.Uint64N(end-start) // apart from the others
 		}
 	}
 	// Runs that were found already are found again only if nothing was reserved in

@@ -297,9 +297,8 @@ func (s *Session) waitForRoom() error {
 	defer s.mu.Unlock()
 	for !s.mu.over && (s.mu.waiting > l.Buffered || len(s.mu.control) > l.Output) {
 		s.room.Wait()
+		s.heard.Store(time.Now().UnixNano()) // it was us who did not listen
 	}
-	// It was us who did not listen.
-	s.heard.Store(time.Now().UnixNano())
 	if s.mu.over {
 		return s.mu.err
 	}

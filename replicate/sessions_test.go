@@ -37,7 +37,7 @@ func (c *tap) Write(p []byte) (int, error) {
 func describe(m wire.Message) string {
 	switch m := m.(type) {
 	case *wire.Open, *wire.Close:
-		return m.(wire.Message).Type().String()
+		return m.Type().String()
 	case *wire.Have:
 		return fmt.Sprintf("Have %d+%d %x ack=%v", m.Start, m.Length, m.Bitfield, m.Ack)
 	case *wire.Request:

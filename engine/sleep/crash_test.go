@@ -75,7 +75,7 @@ func (c *crasher) check(disk *randomaccesstest.Disk) (err error) {
 		OnProblem: func(p sleep.Problem) { problem = p },
 	})
 	if err != nil || !report.OK() {
-		return fmt.Errorf("verify: %+v, %v, %v", report, problem, err)
+		return fmt.Errorf("verify: %+v, %v, %w", report, problem, err)
 	}
 	// The feed goes on from there, and opens as it was closed.
 	length := f.Length()
@@ -103,7 +103,7 @@ func (c *crasher) check(disk *randomaccesstest.Disk) (err error) {
 	}
 	report, err = again.Verify(c.t.Context(), sleep.VerifyOptions{SkipData: true})
 	if err != nil || !report.OK() {
-		return fmt.Errorf("verify after going on: %+v, %v", report, err)
+		return fmt.Errorf("verify after going on: %+v, %w", report, err)
 	}
 	return nil
 }
@@ -133,7 +133,7 @@ func (c *crasher) checkState(f *sleep.Files) error {
 			continue
 		}
 		if got, err := f.ReadBlock(nil, n); err != nil || !bytes.Equal(got, c.content[n]) {
-			return fmt.Errorf("block %d is %.20x, want %.20x, %v", n, got, c.content[n], err)
+			return fmt.Errorf("block %d is %.20x, want %.20x, %w", n, got, c.content[n], err)
 		}
 	}
 	return nil

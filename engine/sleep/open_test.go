@@ -164,8 +164,10 @@ func TestOpenRules(t *testing.T) {
 			name: "replica without bitfield and data", files: without("bitfield", "data", "secret_key"), key: small.PublicKey, length: 11,
 			recovery: sleep.Recovery{Stored: 0, Length: 11},
 		},
-		{name: "overwritten with the same key", files: overlaid(t, &small, files), key: small.PublicKey, writable: true, length: 2,
-			recovery: sleep.Recovery{Stored: 2, Length: 2, Behind: true}},
+		{
+			name: "overwritten with the same key", files: overlaid(t, &small, files), key: small.PublicKey, writable: true, length: 2,
+			recovery: sleep.Recovery{Stored: 2, Length: 2, Behind: true},
+		},
 		{name: "only keys and data", files: without("bitfield", "tree", "signatures"), key: small.PublicKey, writable: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

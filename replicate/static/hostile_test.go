@@ -21,21 +21,27 @@ import (
 func join(channel uint64, id tree.Hash) static.Message {
 	return static.NewMessage(0, channel, id, 0, nil, nil, nil, nil)
 }
+
 func leave(channel uint64) static.Message {
 	return static.NewMessage(1, channel, tree.Hash{}, 0, nil, nil, nil, nil)
 }
+
 func haveBlocks(channel uint64, blocks ...uint64) static.Message {
 	return static.NewMessage(2, channel, tree.Hash{}, 0, blocks, nil, nil, nil)
 }
+
 func haveBits(channel uint64, bits []byte) static.Message {
 	return static.NewMessage(2, channel, tree.Hash{}, 0, nil, bits, nil, nil)
 }
+
 func unpause(channel uint64) static.Message {
 	return static.NewMessage(4, channel, tree.Hash{}, 0, nil, nil, nil, nil)
 }
+
 func request(channel, block uint64) static.Message {
 	return static.NewMessage(5, channel, tree.Hash{}, block, nil, nil, nil, nil)
 }
+
 func response(channel, block uint64, data []byte, proof []tree.Node) static.Message {
 	return static.NewMessage(6, channel, tree.Hash{}, block, nil, nil, data, proof)
 }

@@ -156,7 +156,11 @@ func TestFrames(t *testing.T) {
 
 func TestBits(t *testing.T) {
 	for _, runs := range [][]bitmap.Run{
-		{}, {{Start: 0, End: 1}}, {{Start: 0, End: 2}}, {{Start: 7, End: 9}}, {{Start: 65535, End: 65537}},
+		{},
+		{{Start: 0, End: 1}},
+		{{Start: 0, End: 2}},
+		{{Start: 7, End: 9}},
+		{{Start: 65535, End: 65537}},
 		{{Start: 3, End: 4}, {Start: 200_000, End: 300_001}},
 	} {
 		set := bitmap.NewSet(runs...)

@@ -144,7 +144,7 @@ func (s *Stream) end() error {
 	err, orphans := s.err, s.orphans
 	h.mu.Unlock()
 	closeAll(orphans)
-	if err == errEnded {
+	if errors.Is(err, errEnded) {
 		return nil
 	}
 	return err

@@ -76,7 +76,7 @@ func (a *app) serveDHT(ctx context.Context, s *dht.Server, echo bool) error {
 		conns.Go(func() {
 			stop := context.AfterFunc(ctx, c.Destroy)
 			defer stop()
-			var to io.Writer = io.Discard
+			to := io.Discard
 			if echo {
 				to = c
 			}
