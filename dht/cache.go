@@ -95,4 +95,3 @@ func (c *cache[K, V]) delete(k K) {
 	}
 	delete(c.stale, k)
 }
-
