@@ -30,6 +30,7 @@ var advice = []struct {
 	{engine.ErrStoreFailed, `What was acknowledged is safe. Look after the disk, then run "cairn check".`},
 	{engine.ErrNameTaken, `"cairn feed ls" shows whose it is; "cairn feed rename" gives that feed another one.`},
 	{replicate.ErrRefused, `Either it does not have the feed, or it does not show it to us: the two look alike. "cairn doctor" looks closer.`},
+	{errUnanswered, `Perhaps it does not have it, or not yet. "cairn doctor" looks closer.`},
 	{noise.ErrHandshake, "It speaks something else, or only one side uses --plain."},
 	{randomaccess.ErrLocked, "Another program has this directory open."},
 	{tree.ErrFork, "Its owner signed two different histories. The store keeps the one that it had."},
@@ -37,7 +38,7 @@ var advice = []struct {
 }
 
 // packages are the beginnings of error texts that say which Go package an error is from.
-var packages = strings.NewReplacer("engine: ", "", "tree: ", "", "sleep: ", "", "randomaccess: ", "", "ingest: ", "", "static: ", "", "dht: ", "", "rpc: ", "", "secretstream: ", "", "udx: ", "")
+var packages = strings.NewReplacer("engine: ", "", "tree: ", "", "sleep: ", "", "randomaccess: ", "", "ingest: ", "", "static: ", "", "replicate: ", "", "noise: ", "", "wire: ", "", "dht: ", "", "rpc: ", "", "secretstream: ", "", "udx: ", "")
 
 // explain turns an error into a message for people: what went wrong and, where that is known, what to do.
 func explain(err error) string {

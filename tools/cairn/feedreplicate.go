@@ -190,6 +190,10 @@ func (r *replication) serve(ctx context.Context, conn net.Conn, initiator bool) 
 // stall is how long a remote may lack everything that is wanted, and not ask for anything either, before that is a failure.
 const stall = 5 * time.Second
 
+// errUnanswered is the end of a replication with a remote that neither opens the feed nor refuses it, as hypercore 9 does with
+// feeds that it may get later.
+var errUnanswered = errors.New("the remote does not answer about this feed")
+
 // routineWatch ends a session that comes to nothing because the remote does not have what is wanted.
 func (r *replication) routineWatch(s *replicate.Session, stop <-chan struct{}) {
 	ticker := time.NewTicker(stall / 20)
@@ -201,23 +205,38 @@ func (r *replication) routineWatch(s *replicate.Session, stop <-chan struct{}) {
 			return
 		case <-ticker.C:
 		}
-		r.mu.Lock()
-		v := r.peers[s]
-		r.mu.Unlock()
 		now := r.host.Stats()
-		if v == nil {
-			since = time.Now()
-			continue
-		}
-		if st := v.peer.State(); now != before || !st.Open || st.Requests+st.Uploads > 0 || st.RemoteUploading && !st.Answered || r.lacking() == nil {
+		reason := r.stalled(s)
+		if reason == nil || now != before {
 			since, before = time.Now(), now
-			continue
 		}
 		if time.Since(since) >= stall {
-			s.Close(r.lacking())
+			s.Close(reason)
 			return
 		}
 	}
+}
+
+// stalled returns an error when neither side has anything to do although not everything is here.
+func (r *replication) stalled(s *replicate.Session) error {
+	r.mu.Lock()
+	v := r.peers[s]
+	r.mu.Unlock()
+	if v == nil {
+		return nil
+	}
+	select {
+	case <-s.Ready():
+	default:
+		return nil
+	}
+	switch st := v.peer.State(); {
+	case !st.Open:
+		return errUnanswered
+	case st.Requests+st.Uploads > 0 || st.RemoteUploading && !st.Answered:
+		return nil
+	}
+	return r.lacking()
 }
 
 // errLacking is the end of a replication that did not bring what was wanted.

@@ -179,6 +179,30 @@ func TestReplicateLacking(t *testing.T) {
 	}
 }
 
+// A real peer that has another feed says nothing about ours, or refuses it.
+func TestReplicateOther(t *testing.T) {
+	p := peers.Start(t, peers.Hypercore9)
+	p.Do(t, "open", peers.Args{"id": "a", "quiet": true})
+	p.Do(t, "fill", peers.Args{"id": "a", "count": 3, "size": 20})
+	var running []*process
+	for _, live := range []bool{true, false} {
+		for _, flags := range [][]string{nil, {"--plain"}} {
+			with := peers.Args{"feeds": []string{"a"}, "live": live}
+			if flags != nil {
+				with["opts"] = map[string]bool{"encrypted": false, "noise": false}
+			}
+			port := p.Do(t, "listen", with).Int("port")
+			args := []string{"feed", "replicate", "ours", "--connect", address(port), "--store", newStore(t, "ours")}
+			running = append(running, start(t, append(args, flags...)...))
+		}
+	}
+	for _, c := range running {
+		if status, _ := c.end(t); status != 1 || !strings.Contains(c.err.String(), errUnanswered.Error()) {
+			t.Errorf("%v: ended with %d: %s", c.Args, status, c.err.Bytes())
+		}
+	}
+}
+
 // A live command follows a peer that appends, until a signal ends it with status 0.
 func TestReplicateLive(t *testing.T) {
 	if runtime.GOOS == "windows" {

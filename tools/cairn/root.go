@@ -50,7 +50,7 @@ cairn inspect`)
 	flags.IntVar(&a.passphraseFD, "passphrase-fd", -1, "read the passphrase of the secret keys from this open file `descriptor`; also CAIRN_PASSPHRASE_FILE")
 	_ = root.MarkPersistentFlagDirname("store") // it exists
 	root.SetUsageTemplate(usageTemplate(root))
-	root.AddCommand(a.feedCommands(), a.keysCommands(), a.inspectCommand(), a.checkCommand(), a.compactCommand(), a.benchCommands(), a.dhtCommands(), a.staticCommands())
+	root.AddCommand(a.feedCommands(), a.keysCommands(), a.inspectCommand(), a.checkCommand(), a.compactCommand(), a.benchCommands(), a.doctorCommand(), a.dhtCommands(), a.staticCommands())
 	return root
 }
 
