@@ -143,6 +143,7 @@ func (r *reader) Read(p []byte) (int, error) {
 			r.err = io.EOF
 		case err != nil:
 			r.err = err
+			r.stop() // nothing comes after an error
 		default:
 			r.rest = b.Data
 		}
