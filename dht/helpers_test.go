@@ -2,8 +2,10 @@ package dht_test
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/cairn-feeds/cairn/dht"
 	"github.com/cairn-feeds/cairn/dht/rpc"
@@ -54,9 +56,22 @@ func network(t testing.TB, size int) (nodes []*dht.Node, bootstrap string) {
 	bootstrap = first.Addr().String()
 	nodes = append(nodes, first)
 	for range size - 1 {
-		nodes = append(nodes, start(t, persistent(), bootstrap))
+		n := start(t, persistent(), bootstrap)
+		known(t, first, n)
+		nodes = append(nodes, n)
 	}
 	return nodes, bootstrap
+}
+
+// known waits until a node has another one in its routing table, which it pings before.
+func known(t testing.TB, by, n *dht.Node) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !slices.Contains(by.RPC().Nodes(-1), n.Addr()); {
+		if time.Now().After(deadline) {
+			t.Fatalf("%v does not know %v", by.Addr(), n.Addr())
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func persistent() dht.Options {
