@@ -244,11 +244,14 @@ func TestInteropSequence(t *testing.T) {
 	const ourFirst, theirFirst = 0xffffff00, 5000
 	s, conn := pairUp(t, p, links["lossy"], udx.StreamOptions{Seq: ourFirst}, peers.Args{"sink": true, "seq": theirFirst, "ack": uint32(ourFirst)})
 	pattern := peers.Pattern(0, 1<<20)
+	pumped := make(chan struct{})
 	go func() {
 		s.Write(pattern)
+		<-pumped // the peer ends when we do
 		s.CloseWrite()
 	}()
 	p.do("pump", peers.Args{"conn": conn, "bytes": len(pattern)})
+	close(pumped)
 	if got, err := io.ReadAll(s); !bytes.Equal(got, pattern) || err != nil {
 		t.Errorf("received %d bytes, %v", len(got), err)
 	}
