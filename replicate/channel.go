@@ -116,10 +116,6 @@ func (s *Session) add(f Feed, o AddOptions, owned bool) (*Peer, error) {
 		s.mu.channels.feeds[p.dk] = ch
 	}
 	ch.peer, p.channel = p, ch
-	ready := s.mu.opened
-	if !ready {
-		s.mu.channels.wanted = append(s.mu.channels.wanted, ch)
-	}
 	s.mu.Unlock()
 
 	s.host.attach(p, owned)
@@ -128,12 +124,21 @@ func (s *Session) add(f Feed, o AddOptions, owned bool) (*Peer, error) {
 			f(p)
 		}
 	})
-	if s.ctx.Err() != nil {
-		// It ended meanwhile, and may have looked for its peers too early.
+
+	s.mu.Lock()
+	over, here := s.mu.over, s.mu.channels.feeds[p.dk] == ch
+	ready := s.mu.opened
+	if here && !ready {
+		s.mu.channels.wanted = append(s.mu.channels.wanted, ch)
+	}
+	s.mu.Unlock()
+	switch {
+	case over:
 		p.detach(s.reason())
 		return nil, s.reason()
-	}
-	if ready {
+	case !here: // the remote has closed it meanwhile
+		p.detach(ErrChannelClosed)
+	case ready:
 		s.openChannel(ch)
 	}
 	return p, nil
