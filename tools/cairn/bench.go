@@ -26,25 +26,25 @@ cairn bench many --feeds 100000`)
 	flags.StringVar(&p.cpu, "cpuprofile", "", "write a CPU profile to this `file`")
 	flags.StringVar(&p.memory, "memprofile", "", "write a profile of allocations to this `file`")
 
-	append := &bench.Options{}
-	appends := a.benchCommand(p, append, "append", "Append blocks to one feed", bench.Append)
-	appends.Flags().IntVar(&append.Count, "count", 50_000, "how many `blocks` to append")
-	appends.Flags().IntVar(&append.Batch, "batch", 1, "how many `blocks` at a time")
+	forAppend := &bench.Options{}
+	appending := a.benchCommand(p, forAppend, "append", "Append blocks to one feed", bench.Append)
+	appending.Flags().IntVar(&forAppend.Count, "count", 50_000, "how many `blocks` to append")
+	appending.Flags().IntVar(&forAppend.Batch, "batch", 1, "how many `blocks` at a time")
 
-	get := &bench.Options{}
-	gets := a.benchCommand(p, get, "get", "Read blocks at random", bench.Get)
-	gets.Flags().IntVar(&get.Count, "count", 400_000, "how many `blocks` to read")
-	gets.Flags().IntVar(&get.Blocks, "blocks", 20_000, "how many `blocks` there are")
+	forGet := &bench.Options{}
+	getting := a.benchCommand(p, forGet, "get", "Read blocks at random", bench.Get)
+	getting.Flags().IntVar(&forGet.Count, "count", 400_000, "how many `blocks` to read")
+	getting.Flags().IntVar(&forGet.Blocks, "blocks", 20_000, "how many `blocks` there are")
 
-	many := &bench.Options{}
-	manies := a.benchCommand(p, many, "many", "Create, open and read many feeds", bench.Many)
-	manies.Flags().IntVar(&many.Feeds, "feeds", 1000, "how many `feeds`")
+	forMany := &bench.Options{}
+	many := a.benchCommand(p, forMany, "many", "Create, open and read many feeds", bench.Many)
+	many.Flags().IntVar(&forMany.Feeds, "feeds", 1000, "how many `feeds`")
 
-	replicate := &bench.Options{}
-	replicates := a.benchCommand(p, replicate, "replicate", "Replicate a feed from one store to another over TCP", bench.Replicate)
-	replicates.Flags().IntVar(&replicate.Count, "count", 200_000, "how many `blocks` to replicate")
+	forReplicate := &bench.Options{}
+	replicating := a.benchCommand(p, forReplicate, "replicate", "Replicate a feed from one store to another over TCP", bench.Replicate)
+	replicating.Flags().IntVar(&forReplicate.Count, "count", 200_000, "how many `blocks` to replicate")
 
-	cmd.AddCommand(appends, gets, manies, replicates, a.benchDHTCommand(p))
+	cmd.AddCommand(appending, getting, many, replicating, a.benchDHTCommand(p))
 	return cmd
 }
 
