@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -10,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/syndtr/goleveldb/leveldb"
 
 	"github.com/cairn-feeds/cairn/tools/peers"
 )
@@ -120,4 +124,58 @@ func TestStaticReplicate(t *testing.T) {
 		t.Errorf("the first line is %q", line)
 	}
 	endBySignal(t, j)
+}
+
+// The database of hypercore 1 in the vectors is imported, with what is damaged left out.
+func TestStaticImport(t *testing.T) {
+	b, err := os.ReadFile("../../engine/static/testdata/hypercore1.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors struct {
+		Sessions struct {
+			TwoBlocks struct {
+				ID      string
+				Storage struct{ A map[string]string }
+			}
+		}
+	}
+	if err := json.Unmarshal(b, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "hypercore.db")
+	db, err := leveldb.OpenFile(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k, v := range vectors.Sessions.TwoBlocks.Storage.A {
+		value, err := hex.DecodeString(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Put([]byte(k), value, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bad := "!feeds!" + strings.Repeat("00", 32)
+	if err := db.Put([]byte(bad), []byte{1}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	store := filepath.Join(t.TempDir(), "store")
+	cmd := exec.CommandContext(t.Context(), "cairn", "static", "import", dir, "--store", store)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if e, ok := errors.AsType[*exec.ExitError](err); !ok || e.ExitCode() != 1 || string(out) != vectors.Sessions.TwoBlocks.ID+"\n" {
+		t.Errorf("printed %q, %v", out, err)
+	}
+	if !strings.Contains(stderr.String(), "corrupt") {
+		t.Errorf("complained %q", stderr.String())
+	}
+	if got := cairnBytes(t, "static", "cat", vectors.Sessions.TwoBlocks.ID, "--store", store); string(got) != "helloworld" {
+		t.Errorf("imported %q", got)
+	}
 }
