@@ -19,10 +19,11 @@ const (
 	// while a sync runs share the next one. The default.
 	SyncAlways SyncPolicy = iota
 	// SyncPeriodic answers at once and syncs every Options.SyncInterval: a crash of
-	// the machine loses at most the changes of that time.
+	// the process or of the machine loses at most the changes of that time.
 	SyncPeriodic
 	// SyncNever leaves syncing to the operating system, to [Store.Sync] and to the
-	// close: a crash of the machine may lose any number of the latest changes.
+	// close: a crash of the process may lose the latest changes, one of the machine
+	// any number of them.
 	SyncNever
 )
 
