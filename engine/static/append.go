@@ -14,7 +14,8 @@ const maxAppendBytes = 4 << 20
 
 // Append appends blocks to a feed without id and returns the number of the first. Either all
 // of them are appended or none. Errors match ErrFinalized, ErrTooLong,
-// engine.ErrBlockTooLarge or are those of the store. The blocks are not kept.
+// engine.ErrBlockTooLarge or are those of the store. The blocks are not kept. After a failed
+// append of more than 4 MiB all that is left is to close the feed.
 //
 // What is appended is not forced to disk before [Feed.Finalize], which forces all of it:
 // without an id nobody could ask for it.
@@ -40,10 +41,12 @@ func (l *live) append(blocks [][]byte) (first uint64, err error) {
 		return 0, ErrFinalized
 	case l.state.gone:
 		return 0, engine.ErrClosed
-	case l.core.table.ReadOnly():
-		return 0, engine.ErrReadOnly
+	case l.broken != nil:
+		return 0, l.broken
 	case uint64(len(blocks)) > MaxBlocks-first:
 		return 0, ErrTooLong
+	case l.core.table.ReadOnly():
+		return 0, engine.ErrReadOnly
 	}
 	for i, b := range blocks {
 		if len(b) > MaxBlockSize {
@@ -59,8 +62,6 @@ func (l *live) append(blocks [][]byte) (first uint64, err error) {
 			return 0, err
 		}
 	}
-	// Rows of a batch that fails are overwritten by the next append, or removed with the
-	// feed: the head that counts them is only in memory.
 	roots := append([]tree.Node(nil), l.roots...)
 	for rest := blocks; len(rest) > 0; {
 		n := appendable(rest)
@@ -76,6 +77,9 @@ func (l *live) append(blocks [][]byte) (first uint64, err error) {
 			return nil
 		})
 		if err != nil {
+			if len(rest) < len(blocks) {
+				l.broken = err // a part of the blocks is in the rows
+			}
 			return 0, err
 		}
 		rest = rest[n:]
@@ -160,6 +164,8 @@ func (l *live) finalize(f *Feed) (id ID, e Events, changed bool, err error) {
 	switch {
 	case l.state.gone:
 		return ID{}, e, false, engine.ErrClosed
+	case l.broken != nil:
+		return ID{}, e, false, l.broken
 	case l.head().blocks == 0:
 		return ID{}, e, false, engine.ErrEmpty
 	}

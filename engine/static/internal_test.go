@@ -11,6 +11,13 @@ import (
 
 // This file is about what is not exported.
 
+func TestTooLong(t *testing.T) {
+	l := newLive(&Core{}, &head{blocks: MaxBlocks - 1})
+	if _, err := l.append(make([][]byte, 2)); !errors.Is(err, ErrTooLong) || l.head().blocks != MaxBlocks-1 {
+		t.Errorf("more blocks than there can be: %v", err)
+	}
+}
+
 func FuzzRecord(f *testing.F) {
 	f.Add(appendRecord(nil, &head{number: 7, blocks: 300, present: 20, bytes: 12345, prefix: 3, created: time.Unix(1454544000, 0)}))
 	f.Fuzz(func(t *testing.T, b []byte) {

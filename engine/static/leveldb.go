@@ -199,7 +199,7 @@ func (im *importer) node(i tree.Index) (n tree.Node, ok bool, err error) {
 func (im *importer) add(n uint64) error {
 	leaf, ok, err := im.node(tree.LeafIndex(n))
 	if err != nil || !ok {
-		im.leave(n, cmpErr(err, "its hash is missing"))
+		im.leave(n, missing(err, "its hash is missing"))
 		return nil
 	}
 	data, err := im.db.Get([]byte(levelBlocks+leaf.Hash.String()), nil)
@@ -212,7 +212,7 @@ func (im *importer) add(n uint64) error {
 	for _, i := range appendProofIndexes(space[:0], n, im.blocks) {
 		node, ok, err := im.node(i)
 		if err != nil || !ok {
-			im.leave(n, cmpErr(err, fmt.Sprintf("node %d of its proof is missing", i)))
+			im.leave(n, missing(err, fmt.Sprintf("node %d of its proof is missing", i)))
 			return nil
 		}
 		proof = append(proof, node)
@@ -224,8 +224,8 @@ func (im *importer) add(n uint64) error {
 	return nil
 }
 
-// cmpErr returns err, or an error with the text when it is nil.
-func cmpErr(err error, text string) error {
+// missing returns err, or an error with the text when it is nil.
+func missing(err error, text string) error {
 	if err == nil {
 		err = fmt.Errorf("%s: %w", text, engine.ErrCorrupt)
 	}

@@ -21,6 +21,7 @@ type live struct {
 
 	writing sync.Mutex  // one change at a time
 	roots   []tree.Node // of a feed without id; guarded by writing
+	broken  error       // an append that failed midway; guarded by writing
 
 	state struct {
 		sync.Mutex
