@@ -287,6 +287,46 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
+// TestSlow reads a large block so slowly that it takes minutes: that is no timeout.
+func TestSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, nil)
+		id := idOf(t, n.add(t, make([]byte, 4<<20)))
+		us, them := net.Pipe()
+		result := make(chan error, 1)
+		go func() { result <- n.host.Serve(t.Context(), us) }()
+		ask := make(chan struct{})
+		go func() {
+			them.Write(static.Script(join(0, id), unpause(0)))
+			<-ask
+			them.Write(static.Script(request(0, 0))[len(static.Script()):])
+		}()
+		buf := make([]byte, 64<<10)
+		asked, got := false, 0
+		start := time.Now()
+		for got < 4<<20 {
+			k, err := them.Read(buf)
+			if err != nil {
+				t.Fatalf("after %d bytes and %v: %v, %v", got, time.Since(start), err, <-result)
+			}
+			if got += k; !asked && bytes.Contains(buf[:k], []byte{3, 4, 8, 0}) {
+				asked = true
+				close(ask)
+			}
+			if asked {
+				time.Sleep(8 * time.Second)
+			}
+		}
+		if took := time.Since(start); took < 5*time.Minute {
+			t.Errorf("it took %v", took)
+		}
+		them.Close()
+		if err := <-result; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestHandshakes ends the oldest of too many connections that say nothing.
 func TestHandshakes(t *testing.T) {
 	n := newNode(t, &static.Options{MaxHandshakes: 2})

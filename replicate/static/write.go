@@ -63,12 +63,19 @@ func (s *Stream) routineWrite() {
 	}
 }
 
-// write writes, under the eyes of the watchdog.
+// write writes, under the eyes of the watchdog: in pieces, so that a slow remote is told from
+// one that does not read.
 func (s *Stream) write(b []byte) error {
-	s.writing.Store(int64(max(1, time.Since(s.start))))
-	_, err := s.conn.Write(b)
-	s.writing.Store(0)
-	return err
+	defer s.writing.Store(0)
+	for len(b) > 0 {
+		s.writing.Store(int64(max(1, time.Since(s.start))))
+		n, err := s.conn.Write(b[:min(len(b), 2*writeSize)])
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
 }
 
 // writeFailed ends the stream because of a write. What has arrived before may say more about
