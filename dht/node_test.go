@@ -44,7 +44,7 @@ func TestKeys(t *testing.T) {
 	if _, err := dht.ParseAddress(key.Public[:31]); !errors.Is(err, dht.ErrKey) {
 		t.Errorf("short address: %v", err)
 	}
-	if dht.NewKeyPair().Public == dht.NewKeyPair().Public {
+	if one, other := dht.NewKeyPair(), dht.NewKeyPair(); one.Public == other.Public {
 		t.Error("random key pairs are the same")
 	}
 }
