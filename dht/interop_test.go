@@ -2,6 +2,7 @@ package dht_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -269,4 +270,99 @@ func TestInteropConnect(t *testing.T) {
 			})
 		}
 	})
+}
+
+// Both kinds of servers refuse whom they are told to, and both kinds of clients see the
+// same.
+func TestInteropFirewall(t *testing.T) {
+	p, bootstrap := reference(t)
+	p.Do(t, "node", peers.Args{"node": "n"})
+	n := start(t, firewalled(), bootstrap)
+	foe, friend := dht.KeyPairFromSeed([32]byte{1}), dht.KeyPairFromSeed([32]byte{2})
+
+	key, err := dht.ParsePublicKey(p.Do(t, "listen", peers.Args{"node": "n", "server": "s", "reject": foe.Public.String()}).Text("publicKey"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := listen(t, n, &dht.ServerOptions{Firewall: func(_ context.Context, r *dht.Request) error {
+		if r.RemotePublicKey == foe.Public {
+			return errors.New("a foe")
+		}
+		return nil
+	}})
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		if _, err := n.Connect(t.Context(), key, &dht.ConnectOptions{KeyPair: &foe}); !errors.Is(err, dht.ErrPeerUnreachable) {
+			t.Errorf("they refuse: %v", err)
+		}
+	})
+	if c, err := n.Connect(t.Context(), key, &dht.ConnectOptions{KeyPair: &friend}); err != nil {
+		t.Error(err)
+	} else {
+		c.Destroy()
+	}
+	refused := p.Do(t, "connect", peers.Args{"node": "n", "publicKey": s.PublicKey().String(), "seed": peers.Hex(foe.Secret.Seed())}).Text("conn")
+	p.Do(t, "connect", peers.Args{"node": "n", "publicKey": s.PublicKey().String(), "seed": peers.Hex(friend.Secret.Seed())})
+	if c := accept(t, s); c.RemotePublicKey() != friend.Public {
+		t.Errorf("%v was accepted", c.RemotePublicKey())
+	}
+	if m := p.Await(t, "conn-error", peers.Args{"conn": refused}); m.Text("code") != "PEER_CONNECTION_FAILED" {
+		t.Errorf("they got %v", m)
+	}
+	wait.Wait()
+	// Nobody listens there.
+	if _, err := n.Connect(t.Context(), friend.Public, nil); !errors.Is(err, dht.ErrPeerNotFound) {
+		t.Errorf("nobody: %v", err)
+	}
+}
+
+// Many connections at once, all of them with much to say.
+func TestInteropManyStreams(t *testing.T) {
+	p, bootstrap := reference(t)
+	p.Do(t, "node", peers.Args{"node": "n"})
+	n := start(t, firewalled(), bootstrap)
+	key, err := dht.ParsePublicKey(p.Do(t, "listen", peers.Args{"node": "n", "server": "s", "echo": true}).Text("publicKey"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const count = 30
+	want := peers.Pattern(0, 200_000)
+	var wait sync.WaitGroup
+	for i := range count {
+		wait.Go(func() {
+			own := dht.NewKeyPair()
+			c, err := n.Connect(t.Context(), key, &dht.ConnectOptions{KeyPair: &own, NoLocalConnection: i%2 == 0})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Destroy()
+			go func() {
+				c.Write(want)
+				c.CloseWrite()
+			}()
+			if got, err := io.ReadAll(c); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("stream %d: got %d bytes back, %v", i, len(got), err)
+			}
+		})
+	}
+	wait.Wait()
+
+	s := listen(t, n, nil)
+	for range count {
+		p.Do(t, "connect", peers.Args{"node": "n", "publicKey": s.PublicKey().String(), "echo": true})
+	}
+	for range count {
+		c := accept(t, s)
+		wait.Go(func() {
+			go func() {
+				c.Write(want)
+				c.CloseWrite()
+			}()
+			if got, err := io.ReadAll(c); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("got %d bytes back, %v", len(got), err)
+			}
+		})
+	}
+	wait.Wait()
 }
