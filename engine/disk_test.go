@@ -36,7 +36,7 @@ func writeFile(t testing.TB, fs vfs.FS, path string, b []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Write(b); err != nil {
+	if _, err := f.Write(bytes.Clone(b)); err != nil { // Pebble's invariant checks mangle what was written
 		t.Fatal(err)
 	}
 	if err := f.Close(); err != nil {

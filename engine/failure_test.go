@@ -405,7 +405,7 @@ func TestLargeBlocksStandApart(t *testing.T) {
 // not open, or its check reports it, or everything that was acknowledged is there;
 // and wrong bytes are never served as good.
 func TestDamagedFiles(t *testing.T) {
-	rounds := 12
+	rounds := 6
 	if os.Getenv("CAIRN_NIGHTLY") != "" {
 		rounds = 400
 	}
