@@ -475,16 +475,14 @@ func holepunchOf(local messages.Firewall, addresses []netip.AddrPort, remote *re
 	return h
 }
 
-// abort ends the holepunch and returns the answer that says so.
+// abort ends the holepunch and returns the answer that says so. The client may still
+// come another way, through the local network or a blind relay.
 func (c *call) abort(code messages.Error) (*messages.HolepunchPayload, *udx.Socket) {
 	c.mu.Lock()
-	p, round, relayed := c.puncher, c.round, c.relaying
+	p, round := c.puncher, c.round
 	c.mu.Unlock()
 	if p != nil {
 		p.close()
-	}
-	if !relayed {
-		c.cancel()
 	}
 	return &messages.HolepunchPayload{Error: code, Round: round}, c.server.node.mainSocket()
 }

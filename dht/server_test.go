@@ -351,3 +351,27 @@ func TestCustomRequests(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Whenever Connect has made a connection, the server gets its end of it, also when
+// several ways are found at the same time.
+func TestEveryConnectionHasTwoEnds(t *testing.T) {
+	a, b := pairOf(t)
+	s := listen(t, a, nil)
+	for i := range 300 {
+		c, err := b.Connect(t.Context(), s.PublicKey(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+		sc, err := s.AcceptConn(ctx)
+		cancel()
+		if err != nil {
+			t.Fatalf("connection %d, to %v through %v: %v; %+v", i, c.RemoteAddr(), c.LocalAddr(), err, c.Stream().Stats())
+		}
+		if sc.HandshakeHash() != c.HandshakeHash() {
+			t.Fatalf("connection %d: the ends are of different connections", i)
+		}
+		c.Destroy()
+		sc.Destroy()
+	}
+}

@@ -99,7 +99,7 @@ func (n *dhtNetwork) measure(ctx context.Context, o *Options, r *Report) error {
 		if err != nil {
 			return err
 		}
-		accepted, err := server.AcceptConn(ctx)
+		accepted, err := accept(ctx, server)
 		if err != nil {
 			return err
 		}
@@ -120,6 +120,13 @@ func (n *dhtNetwork) measure(ctx context.Context, o *Options, r *Report) error {
 	return nil
 }
 
+// accept returns the server's end of a connection whose other end is there.
+func accept(ctx context.Context, server *dht.Server) (*dht.Conn, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, errors.New("the server's end of a connection did not come"))
+	defer cancel()
+	return server.AcceptConn(ctx)
+}
+
 // stream moves data through one connection.
 func (n *dhtNetwork) stream(ctx context.Context, server *dht.Server, o *Options, r *Report) error {
 	to, err := n.b.Connect(ctx, server.PublicKey(), nil)
@@ -127,7 +134,7 @@ func (n *dhtNetwork) stream(ctx context.Context, server *dht.Server, o *Options,
 		return err
 	}
 	defer to.Destroy()
-	from, err := server.AcceptConn(ctx)
+	from, err := accept(ctx, server)
 	if err != nil {
 		return err
 	}
